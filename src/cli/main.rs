@@ -1,0 +1,2 @@
+//! The `howdah` binary: arguments -> configuration -> run.
+fn main() {}
