@@ -1,0 +1,64 @@
+//! Objects of users and extensions that change what a statement means or where it may run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use howdah_pg::TypeOid;
+
+/// What is not PostgreSQL's own, by bare name: a statement's `f(…)` or `+` may mean any of these, whatever
+/// the search path. Absent from here and from PostgreSQL's own means that the name cannot resolve.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct UserObjects {
+    /// All overloads in all schemas, by bare name.
+    pub functions: BTreeMap<String, Vec<UserFunction>>,
+    /// Bare operator names (`+`, `<->`).
+    pub operators: BTreeSet<String>,
+    pub types: BTreeMap<TypeOid, UserType>,
+    /// Whether anybody made a cast: then no implicit conversion is certain.
+    pub casts: bool,
+}
+
+impl UserObjects {
+    /// Every user function that `name` could call.
+    pub fn functions_named(&self, name: &str) -> &[UserFunction] {
+        self.functions.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a user's type has this bare name.
+    pub fn has_type_named(&self, name: &str) -> bool {
+        self.types.values().any(|it| it.name == name)
+    }
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UserFunction {
+    pub schema: String,
+    pub volatility: Volatility,
+    /// Whether the workers have it as well.
+    pub distributed: bool,
+}
+
+/// `pg_proc.provolatile`, from the most to the least predictable.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub enum Volatility {
+    Immutable,
+    Stable,
+    Volatile,
+}
+
+impl Volatility {
+    /// From `provolatile`.
+    pub fn from_char(letter: char) -> Option<Self> {
+        match letter {
+            'i' => Some(Self::Immutable),
+            's' => Some(Self::Stable),
+            'v' => Some(Self::Volatile),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UserType {
+    pub schema: String,
+    pub name: String,
+}

@@ -1,0 +1,154 @@
+//! A distributed or reference table: its columns, and where its rows are.
+
+use howdah_pg::{TypeOid, ident};
+
+use crate::{ColocationId, ColumnNumber, GroupId, ShardId, TableOid};
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Table {
+    pub oid: TableOid,
+    pub schema: String,
+    pub name: String,
+    /// Role name of the owner.
+    pub owner: String,
+    /// In order of their numbers; dropped columns are absent, so numbers may have gaps.
+    pub columns: Vec<Column>,
+    pub distribution: Distribution,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Distribution {
+    Hash {
+        column: ColumnNumber,
+        colocation: ColocationId,
+        /// Sorted by range; together they cover all of i32.
+        shards: Vec<ShardInterval>,
+    },
+    Reference {
+        colocation: ColocationId,
+        shard: ShardId,
+        /// The nodes that hold a copy. Never empty.
+        groups: Vec<GroupId>,
+    },
+}
+
+/// A shard and the hash values, both ends included, of the rows in it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ShardInterval {
+    pub id: ShardId,
+    pub min: i32,
+    pub max: i32,
+    /// The node of its only placement.
+    pub group: GroupId,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Column {
+    pub number: ColumnNumber,
+    pub name: String,
+    pub type_oid: TypeOid,
+    pub typmod: i32,
+    /// As `format_type` writes it, with the type modifier.
+    pub type_name: String,
+    /// `None` for types without collation.
+    pub collation: Option<Collation>,
+    pub not_null: bool,
+    /// `None` as well for identity and generated columns.
+    pub default: Option<ColumnDefault>,
+    pub identity: Identity,
+    /// `GENERATED ALWAYS AS (…) STORED`.
+    pub generated: bool,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Collation {
+    pub schema: String,
+    pub name: String,
+    /// Equal strings are equal bytes; only then is the hash the hash of the bytes.
+    pub deterministic: bool,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ColumnDefault {
+    /// As `pg_get_expr` writes it.
+    pub expression: String,
+    pub class: DefaultClass,
+}
+
+/// What must be known before a default expression may run on a worker.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DefaultClass {
+    Immutable,
+    Stable,
+    Volatile,
+    /// Uses a sequence, which only the coordinator has.
+    Sequence,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Identity {
+    None,
+    Always,
+    ByDefault,
+}
+
+impl Table {
+    pub fn column(&self, number: ColumnNumber) -> Option<&Column> {
+        self.columns.iter().find(|it| it.number == number)
+    }
+
+    pub fn column_named(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|it| it.name == name)
+    }
+
+    /// The distribution column; `None` for a reference table.
+    pub fn distribution_column(&self) -> Option<&Column> {
+        match &self.distribution {
+            Distribution::Hash { column, .. } => self.column(*column),
+            Distribution::Reference { .. } => None,
+        }
+    }
+
+    pub fn colocation(&self) -> ColocationId {
+        match &self.distribution {
+            Distribution::Hash { colocation, .. } | Distribution::Reference { colocation, .. } => *colocation,
+        }
+    }
+
+    pub fn is_reference(&self) -> bool {
+        matches!(self.distribution, Distribution::Reference { .. })
+    }
+
+    /// The hash shards in order of their ranges; none for a reference table.
+    pub fn shards(&self) -> &[ShardInterval] {
+        match &self.distribution {
+            Distribution::Hash { shards, .. } => shards,
+            Distribution::Reference { .. } => &[],
+        }
+    }
+
+    /// Every shard id, also the one of a reference table.
+    pub fn shard_ids(&self) -> impl Iterator<Item = ShardId> + '_ {
+        let reference = match &self.distribution {
+            Distribution::Hash { .. } => None,
+            Distribution::Reference { shard, .. } => Some(*shard),
+        };
+        self.shards().iter().map(|it| it.id).chain(reference)
+    }
+
+    /// The bare name of a shard on its node; the schema is the table's.
+    pub fn shard_name(&self, shard: ShardId) -> String {
+        ident::shard_name(&self.name, shard.0)
+    }
+
+    /// Index into [`Table::shards`] of the shard for a hash value of the distribution column.
+    ///
+    /// # Panics
+    /// For a reference table, which has no such shard.
+    pub fn shard_index_for_hash(&self, hash: i32) -> usize {
+        let shards = self.shards();
+        let index = shards.partition_point(|it| it.max < hash);
+        debug_assert!(shards[index].min <= hash && hash <= shards[index].max);
+        index
+    }
+}
