@@ -1,1 +1,5 @@
-//! 
+//! What the tests stand on: real servers, a client that hides nothing, scripts and how their answers compare.
+
+pub mod client;
+pub mod differential;
+pub mod script;
