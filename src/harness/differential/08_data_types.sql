@@ -72,7 +72,7 @@ UPDATE kinds SET ai = '{1,' WHERE id = 1;
 -- @message
 SELECT si + 32767::smallint FROM kinds WHERE id = 1;
 -- @error
-SELECT sum(i::int) + max(i) / min(si - 32767 + 32767 * 2 - 32768) FROM kinds WHERE id = 3;
+SELECT sum(1 / (id - 3)) FROM kinds;
 SET TimeZone = 'America/New_York';
 SELECT id, tstz, tstz::date, date_trunc('day', tstz), tstz AT TIME ZONE 'UTC' FROM kinds WHERE id = 4;
 SELECT date_trunc('day', tstz), count(*) FROM kinds GROUP BY 1 ORDER BY 1;
@@ -102,7 +102,7 @@ CREATE TABLE by_inet (k inet PRIMARY KEY, v text);
 SELECT create_distributed_table('by_bigint', 'k'), create_distributed_table('by_text', 'k'), create_distributed_table('by_uuid', 'k'), create_distributed_table('by_numeric', 'k');
 -- @group
 SELECT create_distributed_table('by_date', 'k'), create_distributed_table('by_timestamptz', 'k'), create_distributed_table('by_char', 'k'), create_distributed_table('by_float', 'k'), create_distributed_table('by_bool', 'k'), create_distributed_table('by_inet', 'k');
-INSERT INTO by_bigint SELECT i * 1000000007, 'v' || i FROM generate_series(-20, 20) i;
+INSERT INTO by_bigint SELECT i * 1000000007::bigint, 'v' || i FROM generate_series(-20, 20) i;
 SELECT v FROM by_bigint WHERE k = 5000000035;
 SELECT v FROM by_bigint WHERE k = -20000000140;
 SELECT v FROM by_bigint WHERE k = 0;
