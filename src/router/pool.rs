@@ -1,0 +1,301 @@
+//! Server connections, kept per (node, role, database) and lent for a transaction at a time.
+//!
+//! Invariant: a connection is idle, lent, or being opened, and their sum never passes the limit of its
+//! pool. Waiters are served first come, first served; what comes back unclean is closed.
+
+use std::collections::{HashMap, VecDeque};
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use howdah_catalog::{Catalog, GroupId};
+use tokio::sync::{oneshot, watch};
+
+use crate::config::{NodeAddress, PoolConfig};
+use crate::connect::Connector;
+use crate::error::{Error, Result};
+use crate::server::{ServerConnection, Startup};
+
+/// All pools of a router.
+pub struct Pools {
+    config: PoolConfig,
+    coordinator: NodeAddress,
+    database: String,
+    catalog: watch::Receiver<Arc<Catalog>>,
+    connector: Connector,
+    pools: RwLock<HashMap<Key, Arc<Pool>>>,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Key {
+    group: GroupId,
+    user: String,
+    database: String,
+}
+
+/// Connections of one role to one database of one node.
+pub(crate) struct Pool {
+    key: Key,
+    max: usize,
+    max_waiting: usize,
+    state: Mutex<State>,
+    /// Grows when the node changes its primary: connections of an older term are not reused.
+    term: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Idle>,
+    /// Idle, lent and opening together.
+    open: usize,
+    waiting: VecDeque<oneshot::Sender<Grant>>,
+}
+
+struct Idle {
+    connection: Box<ServerConnection>,
+    since: Instant,
+    term: u64,
+}
+
+/// What a waiter gets: a connection, or the right to open one.
+enum Grant {
+    Connection(Box<ServerConnection>, u64),
+    Slot,
+}
+
+/// A connection on loan. Dropped clean it goes back to the pool, otherwise it is closed.
+pub struct PooledConnection {
+    connection: Option<Box<ServerConnection>>,
+    pool: Arc<Pool>,
+    term: u64,
+}
+
+impl Pools {
+    pub(crate) fn new(
+        config: PoolConfig,
+        coordinator: NodeAddress,
+        database: String,
+        catalog: watch::Receiver<Arc<Catalog>>,
+        connector: Connector,
+    ) -> Self {
+        Self { config, coordinator, database, catalog, connector, pools: RwLock::default() }
+    }
+
+    /// A connection to a node, to the group's database, as a role.
+    pub async fn acquire(&self, group: GroupId, user: &str) -> Result<PooledConnection> {
+        self.acquire_to(group, user, &self.database).await
+    }
+
+    pub(crate) async fn acquire_to(
+        &self,
+        group: GroupId,
+        user: &str,
+        database: &str,
+    ) -> Result<PooledConnection> {
+        let pool = self.pool(group, user, database);
+        self.acquire_from(&pool).await
+    }
+
+    pub(crate) async fn acquire_from(&self, pool: &Arc<Pool>) -> Result<PooledConnection> {
+        let group = pool.key.group;
+        let waiting = match pool.take_or_wait()? {
+            Turn::Idle(connection, term) => return Ok(pool.lend(connection, term)),
+            Turn::Open => return self.open(pool).await,
+            Turn::Wait(waiting) => waiting,
+        };
+        match tokio::time::timeout(self.config.acquire_timeout, waiting).await {
+            Ok(Ok(Grant::Connection(connection, term))) => Ok(pool.lend(connection, term)),
+            Ok(Ok(Grant::Slot)) => self.open(pool).await,
+            Ok(Err(_)) | Err(_) => Err(Error::PoolTimeout(group)),
+        }
+    }
+
+    /// The pool itself, for callers that come often.
+    pub(crate) fn pool(&self, group: GroupId, user: &str, database: &str) -> Arc<Pool> {
+        let key = Key { group, user: user.to_owned(), database: database.to_owned() };
+        if let Some(pool) = self.pools.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return pool.clone();
+        }
+        let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
+        pools.entry(key.clone()).or_insert_with(|| Arc::new(Pool::new(key, &self.config))).clone()
+    }
+
+    /// Closes what is idle, and what is lent once it comes back: the node has a new primary, or the role
+    /// or its settings have changed.
+    pub fn close_all(&self, group: GroupId) {
+        for pool in self.pools.read().unwrap_or_else(PoisonError::into_inner).values() {
+            if pool.key.group == group {
+                pool.term.fetch_add(1, Ordering::Relaxed);
+                pool.reap(Duration::ZERO);
+            }
+        }
+    }
+
+    /// Closes connections that nobody has used for long. Called now and then by the router's own loop.
+    pub(crate) fn reap(&self) {
+        for pool in self.pools.read().unwrap_or_else(PoisonError::into_inner).values() {
+            pool.reap(self.config.idle_timeout);
+        }
+    }
+
+    pub fn address(&self, group: GroupId) -> Result<NodeAddress> {
+        if group == GroupId::COORDINATOR {
+            return Ok(self.coordinator.clone());
+        }
+        let catalog = self.catalog.borrow();
+        let node = catalog.node(group).ok_or(Error::UnknownGroup(group))?;
+        Ok(NodeAddress { host: node.host().to_owned(), port: node.port })
+    }
+
+    pub(crate) fn connector(&self) -> &Connector {
+        &self.connector
+    }
+
+    /// Opens a connection for a slot that is already counted.
+    async fn open(&self, pool: &Arc<Pool>) -> Result<PooledConnection> {
+        let slot = Slot(Some(pool));
+        let term = pool.term.load(Ordering::Relaxed);
+        let Key { group, user, database } = &pool.key;
+        let startup = Startup { group: *group, user, database, max_prepared: self.config.max_prepared };
+        let opening = async {
+            let stream = self.connector.connect(&self.address(*group)?).await;
+            let stream =
+                stream.map_err(|error| Error::Connect { group: *group, reason: error.to_string() })?;
+            ServerConnection::start(stream, startup).await
+        };
+        let timeout = self.config.connect_timeout;
+        let opened = tokio::time::timeout(timeout, opening).await;
+        let connection = opened.unwrap_or_else(|_| {
+            let reason = format!("no answer within {} s", timeout.as_secs());
+            Err(Error::Connect { group: *group, reason })
+        })?;
+        slot.keep();
+        Ok(pool.lend(Box::new(connection), term))
+    }
+}
+
+/// Gives the slot back if opening fails or is cancelled.
+struct Slot<'a>(Option<&'a Arc<Pool>>);
+
+impl Slot<'_> {
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0 {
+            pool.release_slot();
+        }
+    }
+}
+
+enum Turn {
+    Idle(Box<ServerConnection>, u64),
+    Open,
+    Wait(oneshot::Receiver<Grant>),
+}
+
+impl Pool {
+    fn new(key: Key, config: &PoolConfig) -> Self {
+        Self {
+            key,
+            max: config.max_per_node,
+            max_waiting: config.max_waiting,
+            state: Mutex::default(),
+            term: AtomicU64::new(0),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_or_wait(&self) -> Result<Turn> {
+        let mut state = self.lock();
+        if let Some(idle) = state.idle.pop() {
+            return Ok(Turn::Idle(idle.connection, idle.term));
+        }
+        if state.open < self.max {
+            state.open += 1;
+            return Ok(Turn::Open);
+        }
+        state.waiting.retain(|it| !it.is_closed());
+        if state.waiting.len() >= self.max_waiting {
+            return Err(Error::PoolOverrun(self.key.group));
+        }
+        let (sender, receiver) = oneshot::channel();
+        state.waiting.push_back(sender);
+        Ok(Turn::Wait(receiver))
+    }
+
+    fn lend(self: &Arc<Self>, connection: Box<ServerConnection>, term: u64) -> PooledConnection {
+        PooledConnection { connection: Some(connection), pool: self.clone(), term }
+    }
+
+    fn give_back(&self, mut connection: Box<ServerConnection>, term: u64) {
+        let mut state = self.lock();
+        while let Some(waiter) = state.waiting.pop_front() {
+            match waiter.send(Grant::Connection(connection, term)) {
+                Ok(()) => return,
+                Err(Grant::Connection(returned, _)) => connection = returned,
+                Err(Grant::Slot) => unreachable!("a connection was sent"),
+            }
+        }
+        state.idle.push(Idle { connection, since: Instant::now(), term });
+    }
+
+    fn release_slot(&self) {
+        let mut state = self.lock();
+        while let Some(waiter) = state.waiting.pop_front() {
+            if waiter.send(Grant::Slot).is_ok() {
+                return;
+            }
+        }
+        state.open -= 1;
+    }
+
+    fn reap(&self, idle_timeout: Duration) {
+        let mut closed = Vec::new();
+        let mut state = self.lock();
+        let now = Instant::now();
+        let mut kept = Vec::with_capacity(state.idle.len());
+        for idle in state.idle.drain(..) {
+            let old = now.duration_since(idle.since) >= idle_timeout;
+            if old { closed.push(idle) } else { kept.push(idle) }
+        }
+        state.idle = kept;
+        state.open -= closed.len();
+        drop(state);
+        // Closing sockets is not done under the lock.
+        drop(closed);
+    }
+}
+
+impl Deref for PooledConnection {
+    type Target = ServerConnection;
+
+    fn deref(&self) -> &ServerConnection {
+        self.connection.as_ref().expect("taken only by drop")
+    }
+}
+
+impl DerefMut for PooledConnection {
+    fn deref_mut(&mut self) -> &mut ServerConnection {
+        self.connection.as_mut().expect("taken only by drop")
+    }
+}
+
+impl Drop for PooledConnection {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        if connection.is_clean() && self.pool.term.load(Ordering::Relaxed) == self.term {
+            self.pool.give_back(connection, self.term);
+        } else {
+            drop(connection);
+            self.pool.release_slot();
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! A connection to a PostgreSQL server of the group.
+//!
+//! Messages are queued in one write buffer and sent by one [`ServerConnection::flush`]; answers are taken
+//! by [`ServerConnection::next_message`]. What a transaction or the settings need first goes in front as a
+//! *prologue*: commands in the extended protocol without Sync, whose answers nobody sees. If one of them
+//! fails, the server itself skips everything behind it, so that nothing ever runs outside its block.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+
+use bytes::Bytes;
+use howdah_catalog::GroupId;
+
+use crate::duplex::Duplex;
+use crate::error::{Error, Result};
+use crate::message;
+use crate::prepared::PreparedStatements;
+use crate::report::Report;
+use crate::settings::Settings;
+use crate::stream::Stream;
+
+/// One message of a server.
+#[derive(Clone, Debug)]
+pub struct Message {
+    pub tag: u8,
+    /// Without tag and length.
+    pub body: Bytes,
+}
+
+/// The status byte of ReadyForQuery.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TransactionStatus {
+    Idle,
+    InBlock,
+    Failed,
+}
+
+/// What lets somebody else cancel the statement that a connection runs.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CancelKey {
+    pub pid: i32,
+    /// Four bytes; longer from version 18 with protocol 3.2, which is not asked for.
+    pub secret: Bytes,
+}
+
+pub struct ServerConnection {
+    group: GroupId,
+    pub(crate) duplex: Duplex,
+    status: TransactionStatus,
+    cancel_key: CancelKey,
+    parameters: BTreeMap<String, String>,
+    /// Settings this connection has beyond those it began with.
+    pub applied: Settings,
+    /// Statements prepared on this connection, by name.
+    pub prepared: PreparedStatements,
+    /// Commands of the prologue not yet answered.
+    prologue: usize,
+    /// What is on its way and ends in a ReadyForQuery.
+    expected: VecDeque<Expected>,
+    broken: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Expected {
+    Query,
+    Sync,
+}
+
+/// What a new connection introduces itself with.
+pub(crate) struct Startup<'a> {
+    pub(crate) group: GroupId,
+    pub(crate) user: &'a str,
+    pub(crate) database: &'a str,
+    pub(crate) max_prepared: usize,
+}
+
+impl ServerConnection {
+    /// Starts a session on a fresh stream. Nodes trust the router's socket or certificate.
+    pub(crate) async fn start(stream: Stream, startup: Startup<'_>) -> Result<Self> {
+        let mut connection = Self {
+            group: startup.group,
+            duplex: Duplex::new(stream, 0x3fff_ffff),
+            status: TransactionStatus::Idle,
+            cancel_key: CancelKey { pid: 0, secret: Bytes::new() },
+            parameters: BTreeMap::new(),
+            applied: Settings::default(),
+            prepared: PreparedStatements::new(startup.max_prepared),
+            prologue: 0,
+            expected: VecDeque::from([Expected::Sync]),
+            broken: false,
+        };
+        let packet = startup_packet(&[
+            ("user", startup.user),
+            ("database", startup.database),
+            ("client_encoding", "UTF8"),
+            ("application_name", "howdah"),
+        ]);
+        connection.duplex.write.extend_from_slice(&packet);
+        connection.flush().await?;
+        loop {
+            let message = connection.next_message().await?;
+            match message.tag {
+                b'R' if message.body.starts_with(&[0, 0, 0, 0]) => {}
+                b'R' => {
+                    let reason = "the server asks for a password".to_owned();
+                    return Err(Error::Connect { group: startup.group, reason });
+                }
+                b'K' if message.body.len() >= 8 => {
+                    let pid = i32::from_be_bytes([
+                        message.body[0],
+                        message.body[1],
+                        message.body[2],
+                        message.body[3],
+                    ]);
+                    connection.cancel_key = CancelKey { pid, secret: message.body.slice(4..) };
+                }
+                b'E' => return Err(Report::parse(&message.body).into()),
+                b'Z' => return Ok(connection),
+                _ => {}
+            }
+        }
+    }
+
+    pub fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// Process id of the backend.
+    pub fn pid(&self) -> i32 {
+        self.cancel_key.pid
+    }
+
+    pub fn cancel_key(&self) -> &CancelKey {
+        &self.cancel_key
+    }
+
+    /// As of the last ReadyForQuery.
+    pub fn status(&self) -> TransactionStatus {
+        self.status
+    }
+
+    /// What the server reported by ParameterStatus.
+    pub fn parameters(&self) -> &BTreeMap<String, String> {
+        &self.parameters
+    }
+
+    /// Appends whole messages, none of which makes the server answer ReadyForQuery.
+    pub fn queue(&mut self, messages: &[u8]) {
+        self.duplex.write.extend_from_slice(messages);
+    }
+
+    /// The write buffer, for messages made in place; the same rule as for [`Self::queue`].
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.duplex.write
+    }
+
+    pub fn queue_query(&mut self, sql: &str) {
+        message::query(&mut self.duplex.write, sql);
+        self.expected.push_back(Expected::Query);
+    }
+
+    pub fn queue_sync(&mut self) {
+        message::sync(&mut self.duplex.write);
+        self.expected.push_back(Expected::Sync);
+    }
+
+    /// A command to run before everything queued after it, unseen. Only with nothing else under way.
+    pub fn queue_prologue(&mut self, sql: &str) {
+        debug_assert!(self.expected.is_empty(), "a prologue comes first");
+        let buffer = &mut self.duplex.write;
+        message::parse(buffer, "", sql, &[]);
+        message::bind_plain(buffer, "", "");
+        message::execute(buffer, "", 0);
+        self.prologue += 1;
+    }
+
+    /// Queues what brings this connection to the settings of a session.
+    pub fn queue_settings(&mut self, wanted: &Settings) {
+        if self.applied.is_same(wanted) {
+            return;
+        }
+        for command in wanted.commands_from(&self.applied) {
+            self.queue_prologue(&command);
+        }
+        self.applied = wanted.clone();
+    }
+
+    pub async fn flush(&mut self) -> Result<()> {
+        let sent = self.duplex.flush().await;
+        sent.map_err(|error| self.lost(&error))
+    }
+
+    /// The next message that is not the prologue's. Cancel safe.
+    ///
+    /// An error of the prologue is this function's error; the connection is then idle and in order again.
+    /// ErrorResponse of anything else is an ordinary message.
+    pub async fn next_message(&mut self) -> Result<Message> {
+        loop {
+            let frame = match self.duplex.next_frame().await {
+                Ok(frame) => frame,
+                Err(error) => return Err(self.lost(&error)),
+            };
+            self.note(frame.tag, &frame.body);
+            if self.prologue == 0 {
+                return Ok(Message { tag: frame.tag, body: frame.body });
+            }
+            match frame.tag {
+                b'C' => self.prologue -= 1,
+                b'E' => return Err(self.abandon_prologue(&frame.body).await),
+                b'S' => return Ok(Message { tag: frame.tag, body: frame.body }),
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads until nothing is under way, and returns the first error among the answers.
+    pub async fn finish(&mut self) -> Result<()> {
+        let mut result = Ok(());
+        while self.prologue > 0 || !self.expected.is_empty() {
+            let message = self.next_message().await?;
+            if message.tag == b'E' && result.is_ok() {
+                result = Err(Report::parse(&message.body).into());
+            }
+        }
+        result
+    }
+
+    /// Runs commands whose rows are not wanted, in one flight.
+    pub async fn run(&mut self, sql: &str) -> Result<()> {
+        self.queue_query(sql);
+        self.flush().await?;
+        self.finish().await
+    }
+
+    /// Runs a query and returns its rows as text; `None` is NULL.
+    pub async fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        self.queue_query(sql);
+        self.flush().await?;
+        let mut rows = Vec::new();
+        let mut result = Ok(());
+        while !self.expected.is_empty() {
+            let message = self.next_message().await?;
+            match message.tag {
+                b'D' => rows.push(text_row(&message.body)),
+                b'E' if result.is_ok() => result = Err(Error::from(Report::parse(&message.body))),
+                _ => {}
+            }
+        }
+        result.map(|()| rows)
+    }
+
+    /// Whether something was sent whose ReadyForQuery has not come.
+    pub fn is_busy(&self) -> bool {
+        !self.expected.is_empty() || self.prologue > 0
+    }
+
+    /// Whether another session may have it.
+    pub(crate) fn is_clean(&self) -> bool {
+        !self.broken
+            && !self.is_busy()
+            && self.status == TransactionStatus::Idle
+            && self.duplex.read.is_empty()
+            && self.duplex.write.is_empty()
+    }
+
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Never gives this connection to another session.
+    pub fn discard(&mut self) {
+        self.broken = true;
+    }
+
+    /// Keeps the books on messages that say something of the connection itself. Every message passes here.
+    pub(crate) fn note(&mut self, tag: u8, body: &[u8]) {
+        match tag {
+            b'Z' => {
+                self.expected.pop_front();
+                self.status = match body.first() {
+                    Some(b'T') => TransactionStatus::InBlock,
+                    Some(b'E') => TransactionStatus::Failed,
+                    _ => TransactionStatus::Idle,
+                };
+            }
+            b'S' => {
+                if let Some((name, value)) = two_strings(body) {
+                    self.parameters.insert(name, value);
+                }
+            }
+            b'E' if Report::parse(body).is_fatal() => self.broken = true,
+            _ => {}
+        }
+    }
+
+    /// After an error the server ignores everything up to the next Sync: if none is under way, one is sent.
+    async fn abandon_prologue(&mut self, body: &[u8]) -> Error {
+        let report = Report::parse(body);
+        self.prologue = 0;
+        // Some of the settings may have been applied, some not.
+        self.broken = true;
+        if report.is_fatal() {
+            return report.into();
+        }
+        while self.expected.front() == Some(&Expected::Query) {
+            self.expected.pop_front();
+        }
+        if self.expected.is_empty() {
+            self.queue_sync();
+        }
+        let rest = async {
+            self.flush().await?;
+            while !self.expected.is_empty() {
+                let frame = self.duplex.next_frame().await.map_err(|error| self.lost(&error))?;
+                self.note(frame.tag, &frame.body);
+            }
+            Ok::<(), Error>(())
+        };
+        match rest.await {
+            Ok(()) => report.into(),
+            Err(error) => error,
+        }
+    }
+
+    pub(crate) fn lost(&mut self, error: &io::Error) -> Error {
+        self.broken = true;
+        Error::ConnectionLost { group: self.group, reason: error.to_string() }
+    }
+}
+
+fn startup_packet(parameters: &[(&str, &str)]) -> Vec<u8> {
+    let mut packet = vec![0; 4];
+    packet.extend_from_slice(&0x0003_0000_u32.to_be_bytes());
+    for (name, value) in parameters {
+        message::put_str(&mut packet, name);
+        message::put_str(&mut packet, value);
+    }
+    packet.push(0);
+    let length = u32::try_from(packet.len()).expect("names and roles are short");
+    packet[..4].copy_from_slice(&length.to_be_bytes());
+    packet
+}
+
+pub(crate) fn two_strings(body: &[u8]) -> Option<(String, String)> {
+    let mut parts = body.split(|it| *it == 0).map(|it| String::from_utf8_lossy(it).into_owned());
+    Some((parts.next()?, parts.next()?))
+}
+
+/// The values of a DataRow in text format.
+pub fn text_row(body: &[u8]) -> Vec<Option<String>> {
+    let mut values = Vec::new();
+    let mut rest = body.get(2..).unwrap_or_default();
+    while let Some((length, tail)) = rest.split_first_chunk::<4>() {
+        let length = i32::from_be_bytes(*length);
+        let Ok(length) = usize::try_from(length) else {
+            values.push(None);
+            rest = tail;
+            continue;
+        };
+        let Some((value, tail)) = tail.split_at_checked(length) else { break };
+        values.push(Some(String::from_utf8_lossy(value).into_owned()));
+        rest = tail;
+    }
+    values
+}

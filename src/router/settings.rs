@@ -1,0 +1,124 @@
+//! The settings of a session (`source = 'session'` in `pg_settings`, and the role), and how a server
+//! connection that last served another session is brought to them.
+//!
+//! PostgreSQL is the authority on names and values: the map is only ever what a server reported.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Every setting that differs from what a fresh connection of the role has. Cheap to clone and compare.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Settings(Arc<BTreeMap<String, String>>);
+
+impl Settings {
+    pub fn new(values: BTreeMap<String, String>) -> Self {
+        Self(Arc::new(values))
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether both are one value in memory: the common case, and free to ask.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// These settings, with another's where this has none.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        let mut values = BTreeMap::clone(&other.0);
+        values.extend(self.0.iter().map(|(name, value)| (name.clone(), value.clone())));
+        Self::new(values)
+    }
+
+    /// The commands that turn a connection with the settings `applied` into one with these.
+    ///
+    /// The role is left first and entered last: settings that the session's own role may change need not be
+    /// allowed to the other.
+    pub fn commands_from(&self, applied: &Self) -> Vec<String> {
+        if self.is_same(applied) {
+            return Vec::new();
+        }
+        let gone = applied.0.keys().filter(|name| !self.0.contains_key(*name));
+        let resets = gone.map(|name| (!is_role(name), format!("RESET {}", setting_name(name))));
+        let changed = self.0.iter().filter(|(name, value)| applied.0.get(*name) != Some(value));
+        let changes = changed.map(|(name, value)| (!is_role(name), set_command(name, value)));
+        let (mut commands, mut others): (Vec<_>, Vec<_>) = resets.partition(|it| !it.0);
+        let (mut roles, mut settings): (Vec<_>, Vec<_>) = changes.partition(|it| !it.0);
+        if !roles.is_empty() && applied.0.contains_key("role") {
+            commands.push((false, "RESET ROLE".to_owned()));
+        }
+        commands.append(&mut others);
+        commands.append(&mut settings);
+        commands.append(&mut roles);
+        commands.into_iter().map(|it| it.1).collect()
+    }
+}
+
+fn is_role(name: &str) -> bool {
+    matches!(name, "role" | "session_authorization")
+}
+
+fn set_command(name: &str, value: &str) -> String {
+    match name {
+        // A role cannot be named "none", so the bare word is safe.
+        "role" if value == "none" => "RESET ROLE".to_owned(),
+        "role" => format!("SET ROLE {}", quote_identifier(value)),
+        "session_authorization" => format!("SET SESSION AUTHORIZATION {}", quote_identifier(value)),
+        // SET would take a whole list for one name; set_config takes what pg_settings shows.
+        _ => format!("SELECT pg_catalog.set_config({}, {}, false)", literal(name), literal(value)),
+    }
+}
+
+/// `app.name` is written with its dot outside the quotes.
+fn setting_name(name: &str) -> String {
+    match name {
+        "role" => "ROLE".to_owned(),
+        "session_authorization" => "SESSION AUTHORIZATION".to_owned(),
+        _ => name.split('.').map(quote_identifier).collect::<Vec<_>>().join("."),
+    }
+}
+
+pub(crate) fn quote_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A string constant that is read the same whatever `standard_conforming_strings` says.
+pub(crate) fn literal(text: &str) -> String {
+    let prefix = if text.contains('\\') { " E'" } else { "'" };
+    format!("{prefix}{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(values: &[(&str, &str)]) -> Settings {
+        Settings::new(values.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    }
+
+    #[test]
+    fn only_the_difference_is_sent_and_the_role_comes_last() {
+        let applied = settings(&[("role", "a"), ("work_mem", "64kB"), ("jit", "off")]);
+        let wanted = settings(&[("role", "b"), ("jit", "off"), ("my.path", "it's")]);
+        assert_eq!(
+            wanted.commands_from(&applied),
+            [
+                "RESET ROLE",
+                "RESET \"work_mem\"",
+                "SELECT pg_catalog.set_config('my.path', 'it''s', false)",
+                "SET ROLE \"b\""
+            ]
+        );
+        assert!(wanted.commands_from(&wanted.clone()).is_empty());
+    }
+}
