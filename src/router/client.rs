@@ -1,0 +1,72 @@
+//! The client's end of a session: messages in, messages out, with backpressure.
+
+use std::collections::BTreeMap;
+
+use crate::duplex::{Duplex, Frame};
+use crate::error::{Error, Result};
+use crate::message;
+use crate::report::Report;
+
+/// What is sent to a client waits in a buffer until the turn ends or the buffer is full; a slow client
+/// therefore slows down whoever produces its rows.
+pub struct Client {
+    pub(crate) duplex: Duplex,
+    /// What the client believes of `server_encoding`, `TimeZone`, …
+    known_parameters: BTreeMap<String, String>,
+}
+
+/// Where a result is sent on before it is complete.
+const HIGH_WATER: usize = 64 << 10;
+
+impl Client {
+    pub(crate) fn new(duplex: Duplex) -> Self {
+        Self { duplex, known_parameters: BTreeMap::new() }
+    }
+
+    pub(crate) async fn next_message(&mut self) -> Result<Frame> {
+        self.duplex.next_frame().await.map_err(Error::ClientGone)
+    }
+
+    /// The output buffer, for messages made in place.
+    pub fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.duplex.write
+    }
+
+    /// Appends a message with this body.
+    pub fn push(&mut self, tag: u8, body: &[u8]) {
+        message::put(&mut self.duplex.write, tag, |it| it.extend_from_slice(body));
+    }
+
+    pub fn push_error(&mut self, report: &Report) {
+        self.push(b'E', &report.body());
+    }
+
+    pub fn push_notice(&mut self, report: &Report) {
+        self.push(b'N', &report.body());
+    }
+
+    pub fn push_command_complete(&mut self, tag: &str) {
+        message::command_complete(&mut self.duplex.write, tag);
+    }
+
+    /// Sends what waits if it has become much. Called between rows.
+    pub async fn flush_if_full(&mut self) -> Result<()> {
+        if self.duplex.write.len() < HIGH_WATER {
+            return Ok(());
+        }
+        self.flush().await
+    }
+
+    pub async fn flush(&mut self) -> Result<()> {
+        self.duplex.flush().await.map_err(Error::ClientGone)
+    }
+
+    /// Tells the client of a parameter's value unless it knows.
+    pub fn push_parameter(&mut self, name: &str, value: &str) {
+        if self.known_parameters.get(name).is_some_and(|known| known == value) {
+            return;
+        }
+        self.known_parameters.insert(name.to_owned(), value.to_owned());
+        message::parameter_status(&mut self.duplex.write, name, value);
+    }
+}
