@@ -5,6 +5,11 @@
 
 pub mod hash;
 pub mod ident;
+mod lsn;
 mod oid;
+mod sqlstate;
+pub mod wire;
 
+pub use self::lsn::Lsn;
 pub use self::oid::TypeOid;
+pub use self::sqlstate::SqlState;
