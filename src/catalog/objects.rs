@@ -10,8 +10,7 @@ use howdah_pg::TypeOid;
 pub struct UserObjects {
     /// All overloads in all schemas, by bare name.
     pub functions: BTreeMap<String, Vec<UserFunction>>,
-    /// Bare operator names (`+`, `<->`).
-    pub operators: BTreeSet<String>,
+    pub operators: BTreeSet<UserOperator>,
     pub types: BTreeMap<TypeOid, UserType>,
     /// Whether anybody made a cast: then no implicit conversion is certain.
     pub casts: bool,
@@ -21,6 +20,16 @@ impl UserObjects {
     /// Every user function that `name` could call.
     pub fn functions_named(&self, name: &str) -> &[UserFunction] {
         self.functions.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a user's operator has this bare name (`+`, `<->`), whatever its operands.
+    pub fn has_operator_named(&self, name: &str) -> bool {
+        self.operators_named(name).next().is_some()
+    }
+
+    /// Every user operator of this bare name.
+    pub fn operators_named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s UserOperator> {
+        self.operators.iter().filter(move |it| it.name == name)
     }
 
     /// Whether a user's type has this bare name.
@@ -35,6 +44,14 @@ pub struct UserFunction {
     pub volatility: Volatility,
     /// Whether the workers have it as well.
     pub distributed: bool,
+}
+
+/// An operator by its operand types, zero ([`TypeOid::UNSPECIFIED`]) for the operand that a unary one lacks.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct UserOperator {
+    pub name: String,
+    pub left: TypeOid,
+    pub right: TypeOid,
 }
 
 /// `pg_proc.provolatile`, from the most to the least predictable.
