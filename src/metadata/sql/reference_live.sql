@@ -1,0 +1,172 @@
+-- Reference tables: the coordinator's own table is written first, then these triggers forward what was written to the copies
+-- on the workers, in the same distributed transaction. They build statements out of literals, so that every type works, and
+-- hand them to the router (howdah.call), which runs them on each worker as the table's owner.
+--
+-- The order of events is PostgreSQL's own: a row is inserted into or deleted from the workers after the coordinator's foreign
+-- keys have acted, but an UPDATE is forwarded row by row before them (triggers of one row fire in the order of their
+-- names, and "RI_…" comes after "Howdah…"), because a cascade on a worker needs the new key there first.
+--
+-- Values become text only by their types' output functions (format), never by a cast that a user could define: this code
+-- runs with superuser rights.
+
+-- A row as the literals of its stored columns, a column list or a condition that finds it: one per purpose.
+CREATE OR REPLACE FUNCTION howdah.reference_columns(relation regclass) RETURNS text[]
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
+    WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+$function$;
+REVOKE ALL ON FUNCTION howdah.reference_columns(regclass) FROM PUBLIC;
+
+-- The columns of the primary key, or null.
+CREATE OR REPLACE FUNCTION howdah.reference_key(relation regclass) RETURNS text[]
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT array_agg(a.attname::text ORDER BY k.n)
+    FROM pg_index i, unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n), pg_attribute a
+    WHERE i.indrelid = relation AND i.indisprimary AND k.n <= i.indnkeyatts AND a.attrelid = relation AND a.attnum = k.attnum
+$function$;
+REVOKE ALL ON FUNCTION howdah.reference_key(regclass) FROM PUBLIC;
+
+-- SQL text of an expression over the composite value `variable` that gives the condition by which a worker finds that row:
+-- by primary key, else by the text of the whole row (one of the equal rows, if there are several).
+CREATE OR REPLACE FUNCTION howdah.reference_condition(relation regclass, variable text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT CASE WHEN howdah.reference_key(relation) IS NOT NULL THEN
+        (SELECT format('format(%L, %s)', string_agg(replace(format('%I', c), '%', '%%') || ' = %L', ' AND '), string_agg(format('%s.%I', variable, c), ', '))
+         FROM unnest(howdah.reference_key(relation)) c)
+    ELSE
+        (SELECT format('format(%L, ROW(%s))',
+            format('ctid = (SELECT x.ctid FROM howdah_reference x WHERE format(''%%%%s'', ROW(%s)) = %%L LIMIT 1)', replace(string_agg(format('x.%I', c), ', '), '%', '%%')),
+            string_agg(format('%s.%I', variable, c), ', '))
+         FROM unnest(howdah.reference_columns(relation)) c)
+    END
+$function$;
+REVOKE ALL ON FUNCTION howdah.reference_condition(regclass, text) FROM PUBLIC;
+
+-- Hands statements to the router and writes the commit record, if the router asks for one: where it cannot write the record itself
+-- before the coordinator's COMMIT (CALL and DO, which may commit on their own), it answers with the gid of the transaction.
+-- `expected` is the number of rows; null asks for no check. Fewer rows are right where a foreign key of the worker has acted
+-- already: always for a DELETE, for an UPDATE if `verify` then finds the new row.
+CREATE OR REPLACE FUNCTION howdah.forward(relation regclass, statements text[], expected bigint, verify text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    gid text;
+BEGIN
+    gid := howdah.call(jsonb_build_object('op', 'forward', 'table', relation::oid::bigint, 'sql', to_jsonb(statements),
+        'expected', expected, 'verify', verify))::jsonb ->> 'gid';
+    IF gid IS NOT NULL THEN
+        INSERT INTO howdah.pg_dist_transaction (groupid, gid) VALUES (0, forward.gid) ON CONFLICT DO NOTHING;
+    END IF;
+END
+$function$;
+REVOKE ALL ON FUNCTION howdah.forward(regclass, text[], bigint, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION howdah.forward_insert() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 3 SET session_replication_role = replica
+AS $function$
+DECLARE
+    columns text[] := howdah.reference_columns(TG_RELID);
+    names text;
+    template text;
+    fields text;
+    chunk record;
+BEGIN
+    SELECT string_agg(format('%I', c), ', '), '(' || string_agg('%L', ', ') || ')', string_agg(format('n.%I', c), ', ')
+        INTO names, template, fields FROM unnest(columns) c;
+    FOR chunk IN EXECUTE format($query$
+        SELECT string_agg(format(%L, %s), ', ' ORDER BY n.howdah_number) AS rows, count(*) AS n
+        FROM (SELECT *, row_number() OVER () AS howdah_number FROM howdah_new) n
+        GROUP BY (n.howdah_number - 1) / 500 ORDER BY (n.howdah_number - 1) / 500
+        $query$, template, fields) LOOP
+        PERFORM howdah.forward(TG_RELID,
+            ARRAY['INSERT INTO howdah_reference (' || names || ') VALUES ' || chunk.rows], chunk.n, NULL);
+    END LOOP;
+    RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION howdah.forward_delete() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 3 SET session_replication_role = replica
+AS $function$
+DECLARE
+    chunk record;
+BEGIN
+    FOR chunk IN EXECUTE format($query$
+        SELECT array_agg('DELETE FROM howdah_reference WHERE ' || %s ORDER BY o.howdah_number) AS statements, count(*) AS n
+        FROM (SELECT *, row_number() OVER () AS howdah_number FROM howdah_old) o
+        GROUP BY (o.howdah_number - 1) / 500 ORDER BY (o.howdah_number - 1) / 500
+        $query$, howdah.reference_condition(TG_RELID, 'o')) LOOP
+        PERFORM howdah.forward(TG_RELID, chunk.statements, chunk.n, '');
+    END LOOP;
+    RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION howdah.forward_update() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 3 SET session_replication_role = replica
+AS $function$
+DECLARE
+    columns text[] := howdah.reference_columns(TG_RELID);
+    statement text;
+    verify text;
+BEGIN
+    EXECUTE format('SELECT %s || %s, %s',
+            (SELECT format('format(%L, %s)', 'UPDATE howdah_reference SET ' || string_agg(replace(format('%I', c), '%', '%%') || ' = %L', ', ') || ' WHERE ',
+                string_agg(format('($2).%I', c), ', ')) FROM unnest(columns) c),
+            howdah.reference_condition(TG_RELID, '($1)'), howdah.reference_condition(TG_RELID, '($2)'))
+        INTO statement, verify USING OLD, NEW;
+    PERFORM howdah.forward(TG_RELID, ARRAY[statement], 1, 'SELECT FROM howdah_reference WHERE ' || verify);
+    RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION howdah.forward_truncate() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+    SET session_replication_role = replica
+AS $function$
+BEGIN
+    -- CASCADE: the coordinator has seen to it that the tables which refer to this one are truncated too.
+    PERFORM howdah.forward(TG_RELID, ARRAY['TRUNCATE howdah_reference CASCADE'], NULL, NULL);
+    RETURN NULL;
+END
+$function$;
+
+CREATE OR REPLACE FUNCTION howdah.attach_reference(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    trigger_name text;
+BEGIN
+    EXECUTE format('CREATE TRIGGER "Howdah_insert" AFTER INSERT ON %s REFERENCING NEW TABLE AS howdah_new
+        FOR EACH STATEMENT EXECUTE FUNCTION howdah.forward_insert()', relation);
+    EXECUTE format('CREATE TRIGGER "Howdah_delete" AFTER DELETE ON %s REFERENCING OLD TABLE AS howdah_old
+        FOR EACH STATEMENT EXECUTE FUNCTION howdah.forward_delete()', relation);
+    EXECUTE format('CREATE TRIGGER "Howdah_update" AFTER UPDATE ON %s
+        FOR EACH ROW EXECUTE FUNCTION howdah.forward_update()', relation);
+    EXECUTE format('CREATE TRIGGER "Howdah_truncate" AFTER TRUNCATE ON %s
+        FOR EACH STATEMENT EXECUTE FUNCTION howdah.forward_truncate()', relation);
+    FOREACH trigger_name IN ARRAY ARRAY['Howdah_insert', 'Howdah_delete', 'Howdah_update', 'Howdah_truncate'] LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', relation, trigger_name);
+    END LOOP;
+END
+$function$;
+REVOKE ALL ON FUNCTION howdah.attach_reference(regclass) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION howdah.detach_reference(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    trigger_name text;
+BEGIN
+    FOREACH trigger_name IN ARRAY ARRAY['Howdah_insert', 'Howdah_delete', 'Howdah_update', 'Howdah_truncate'] LOOP
+        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', trigger_name, relation);
+    END LOOP;
+END
+$function$;
+REVOKE ALL ON FUNCTION howdah.detach_reference(regclass) FROM PUBLIC;
