@@ -2,4 +2,7 @@
 
 pub mod client;
 pub mod differential;
+mod postgres;
 pub mod script;
+
+pub use self::postgres::PostgresServer;
