@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use bytes::BytesMut;
+use howdah_pg::wire::{ErrorFields, backend};
+
 use crate::duplex::{Duplex, Frame};
 use crate::error::{Error, Result};
-use crate::message;
-use crate::report::Report;
 
 /// What is sent to a client waits in a buffer until the turn ends or the buffer is full; a slow client
 /// therefore slows down whoever produces its rows.
@@ -28,25 +29,29 @@ impl Client {
     }
 
     /// The output buffer, for messages made in place.
-    pub fn buffer(&mut self) -> &mut Vec<u8> {
+    pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.duplex.write
     }
 
     /// Appends a message with this body.
     pub fn push(&mut self, tag: u8, body: &[u8]) {
-        message::put(&mut self.duplex.write, tag, |it| it.extend_from_slice(body));
+        let buffer = &mut self.duplex.write;
+        buffer.extend_from_slice(&[tag]);
+        let length = u32::try_from(body.len() + 4).expect("a message is smaller than 1 GiB");
+        buffer.extend_from_slice(&length.to_be_bytes());
+        buffer.extend_from_slice(body);
     }
 
-    pub fn push_error(&mut self, report: &Report) {
-        self.push(b'E', &report.body());
+    pub fn push_error(&mut self, fields: &ErrorFields) {
+        backend::put_error(&mut self.duplex.write, fields);
     }
 
-    pub fn push_notice(&mut self, report: &Report) {
-        self.push(b'N', &report.body());
+    pub fn push_notice(&mut self, fields: &ErrorFields) {
+        backend::put_notice(&mut self.duplex.write, fields);
     }
 
     pub fn push_command_complete(&mut self, tag: &str) {
-        message::command_complete(&mut self.duplex.write, tag);
+        backend::put_command_complete(&mut self.duplex.write, tag.as_bytes());
     }
 
     /// Sends what waits if it has become much. Called between rows.
@@ -67,6 +72,6 @@ impl Client {
             return;
         }
         self.known_parameters.insert(name.to_owned(), value.to_owned());
-        message::parameter_status(&mut self.duplex.write, name, value);
+        backend::put_parameter_status(&mut self.duplex.write, name.as_bytes(), value.as_bytes());
     }
 }

@@ -15,7 +15,7 @@ use crate::stream::Stream;
 pub(crate) struct Duplex {
     stream: Stream,
     pub(crate) read: BytesMut,
-    pub(crate) write: Vec<u8>,
+    pub(crate) write: BytesMut,
     /// How much of `write` has gone out.
     written: usize,
     max_message: usize,
@@ -34,7 +34,7 @@ const READ_BUFFER: usize = 16 << 10;
 
 impl Duplex {
     pub(crate) fn new(stream: Stream, max_message: usize) -> Self {
-        Self { stream, read: BytesMut::new(), write: Vec::new(), written: 0, max_message }
+        Self { stream, read: BytesMut::new(), write: BytesMut::new(), written: 0, max_message }
     }
 
     pub(crate) fn stream(&self) -> &Stream {
@@ -114,7 +114,7 @@ impl Duplex {
         self.write.clear();
         self.written = 0;
         if self.write.capacity() > MAX_READ_AHEAD {
-            self.write = Vec::new();
+            self.write = BytesMut::new();
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }

@@ -5,16 +5,19 @@
 use std::io;
 
 use howdah_catalog::GroupId;
-
-use crate::report::Report;
+use howdah_pg::SqlState;
+use howdah_pg::wire::{ErrorFields, Field, Severity};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A server's ErrorResponse, or one that is made in the same form.
-    #[error("{0}")]
-    Postgres(Box<Report>),
+    #[error("{}", .0.message())]
+    Postgres(Box<ErrorFields>),
+    /// The same, and the session ends with it.
+    #[error("{}", .0.message())]
+    Fatal(Box<ErrorFields>),
     /// Something PostgreSQL would do and the router does not, or not yet.
     #[error("{message}")]
     NotSupported { message: String, detail: Option<String>, hint: Option<String> },
@@ -51,23 +54,22 @@ pub enum Error {
 }
 
 impl Error {
-    /// The SQLSTATE that a client decides by whether to try again.
-    pub fn sqlstate(&self) -> &str {
+    /// The SQLSTATE, by which a client decides whether to try again.
+    pub fn sqlstate(&self) -> SqlState {
         match self {
-            Self::Postgres(report) => report.code(),
-            Self::NotSupported { .. } => "0A000",
-            Self::InFailedTransaction => "25P02",
-            Self::ProtocolViolation(_) => "08P01",
-            Self::UndefinedStatement(_) => "26000",
-            Self::UndefinedPortal(_) => "34000",
-            Self::LimitExceeded(_) => "54000",
-            Self::Connect { .. } => "08001",
-            Self::ConnectionLost { .. } => "08006",
-            Self::PoolTimeout(_) | Self::PoolOverrun(_) => "53300",
-            Self::UnknownGroup(_) => "55000",
-            Self::ClientGone(_) => "08006",
-            Self::ShuttingDown => "57P01",
-            Self::Internal(_) => "XX000",
+            Self::Postgres(fields) | Self::Fatal(fields) => fields.code(),
+            Self::NotSupported { .. } => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::InFailedTransaction => SqlState::IN_FAILED_SQL_TRANSACTION,
+            Self::ProtocolViolation(_) => SqlState::PROTOCOL_VIOLATION,
+            Self::UndefinedStatement(_) => SqlState::INVALID_SQL_STATEMENT_NAME,
+            Self::UndefinedPortal(_) => SqlState::INVALID_CURSOR_NAME,
+            Self::LimitExceeded(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::Connect { .. } => SqlState::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
+            Self::ConnectionLost { .. } | Self::ClientGone(_) => SqlState::CONNECTION_FAILURE,
+            Self::PoolTimeout(_) | Self::PoolOverrun(_) => SqlState::TOO_MANY_CONNECTIONS,
+            Self::UnknownGroup(_) => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
+            Self::Internal(_) => SqlState::INTERNAL_ERROR,
         }
     }
 
@@ -77,29 +79,35 @@ impl Error {
     }
 
     /// What is sent to the client.
-    pub fn report(&self) -> Report {
-        let report = match self {
-            Self::Postgres(report) => return Report::clone(report),
-            Self::NotSupported { message, detail, hint } => {
-                Report::error("0A000", message).with_detail(detail.as_deref()).with_hint(hint.as_deref())
-            }
-            other => Report::error(other.sqlstate(), &other.to_string()),
+    pub fn fields(&self) -> ErrorFields {
+        let mut fields = match self {
+            Self::Postgres(fields) | Self::Fatal(fields) => ErrorFields::clone(fields),
+            other => ErrorFields::error(other.sqlstate(), other.to_string()),
         };
-        if self.ends_session() { report.fatal() } else { report }
+        if let Self::NotSupported { detail, hint, .. } = self {
+            detail.iter().for_each(|it| fields.set(Field::Detail, it.as_str()));
+            hint.iter().for_each(|it| fields.set(Field::Hint, it.as_str()));
+        }
+        // A server's own FATAL ended one of our connections, not the client's session.
+        fields.set_severity(if self.ends_session() { Severity::Fatal } else { Severity::Error });
+        fields
     }
 
     /// Whether the session cannot go on after it.
     pub fn ends_session(&self) -> bool {
-        match self {
-            Self::ClientGone(_) | Self::ShuttingDown => true,
-            Self::Postgres(report) => report.is_fatal_to_client(),
-            _ => false,
-        }
+        matches!(self, Self::ClientGone(_) | Self::ShuttingDown | Self::Fatal(_))
     }
 }
 
-impl From<Report> for Error {
-    fn from(report: Report) -> Self {
-        Self::Postgres(Box::new(report))
+impl From<ErrorFields> for Error {
+    fn from(fields: ErrorFields) -> Self {
+        Self::Postgres(Box::new(fields))
+    }
+}
+
+impl From<howdah_pg::wire::ProtocolError> for Error {
+    fn from(error: howdah_pg::wire::ProtocolError) -> Self {
+        let fields = Box::new(ErrorFields::from(error));
+        if error.is_recoverable() { Self::Postgres(fields) } else { Self::Fatal(fields) }
     }
 }

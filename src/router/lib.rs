@@ -2,11 +2,9 @@
 
 mod config;
 mod error;
-mod report;
 
 mod connect;
 mod duplex;
-mod message;
 mod stream;
 mod tls;
 

@@ -8,14 +8,14 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use howdah_catalog::GroupId;
+use howdah_pg::wire::backend::TransactionStatus;
+use howdah_pg::wire::{CancelKey, ErrorFields, Severity, frontend, startup};
 
 use crate::duplex::Duplex;
 use crate::error::{Error, Result};
-use crate::message;
 use crate::prepared::PreparedStatements;
-use crate::report::Report;
 use crate::settings::Settings;
 use crate::stream::Stream;
 
@@ -25,22 +25,6 @@ pub struct Message {
     pub tag: u8,
     /// Without tag and length.
     pub body: Bytes,
-}
-
-/// The status byte of ReadyForQuery.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TransactionStatus {
-    Idle,
-    InBlock,
-    Failed,
-}
-
-/// What lets somebody else cancel the statement that a connection runs.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CancelKey {
-    pub pid: i32,
-    /// Four bytes; longer from version 18 with protocol 3.2, which is not asked for.
-    pub secret: Bytes,
 }
 
 pub struct ServerConnection {
@@ -81,7 +65,7 @@ impl ServerConnection {
             group: startup.group,
             duplex: Duplex::new(stream, 0x3fff_ffff),
             status: TransactionStatus::Idle,
-            cancel_key: CancelKey { pid: 0, secret: Bytes::new() },
+            cancel_key: CancelKey { pid: 0, secret: Box::default() },
             parameters: BTreeMap::new(),
             applied: Settings::default(),
             prepared: PreparedStatements::new(startup.max_prepared),
@@ -89,13 +73,13 @@ impl ServerConnection {
             expected: VecDeque::from([Expected::Sync]),
             broken: false,
         };
-        let packet = startup_packet(&[
+        let parameters = [
             ("user", startup.user),
             ("database", startup.database),
             ("client_encoding", "UTF8"),
             ("application_name", "howdah"),
-        ]);
-        connection.duplex.write.extend_from_slice(&packet);
+        ];
+        startup::session_startup(&mut connection.duplex.write, parameters);
         connection.flush().await?;
         loop {
             let message = connection.next_message().await?;
@@ -105,16 +89,12 @@ impl ServerConnection {
                     let reason = "the server asks for a password".to_owned();
                     return Err(Error::Connect { group: startup.group, reason });
                 }
-                b'K' if message.body.len() >= 8 => {
-                    let pid = i32::from_be_bytes([
-                        message.body[0],
-                        message.body[1],
-                        message.body[2],
-                        message.body[3],
-                    ]);
-                    connection.cancel_key = CancelKey { pid, secret: message.body.slice(4..) };
+                b'K' => {
+                    let Some((pid, secret)) = message.body.split_first_chunk() else { continue };
+                    connection.cancel_key =
+                        CancelKey { pid: u32::from_be_bytes(*pid), secret: secret.into() };
                 }
-                b'E' => return Err(Report::parse(&message.body).into()),
+                b'E' => return Err(error_fields(&message.body).into()),
                 b'Z' => return Ok(connection),
                 _ => {}
             }
@@ -126,7 +106,7 @@ impl ServerConnection {
     }
 
     /// Process id of the backend.
-    pub fn pid(&self) -> i32 {
+    pub fn pid(&self) -> u32 {
         self.cancel_key.pid
     }
 
@@ -150,17 +130,17 @@ impl ServerConnection {
     }
 
     /// The write buffer, for messages made in place; the same rule as for [`Self::queue`].
-    pub fn buffer(&mut self) -> &mut Vec<u8> {
+    pub fn buffer(&mut self) -> &mut BytesMut {
         &mut self.duplex.write
     }
 
     pub fn queue_query(&mut self, sql: &str) {
-        message::query(&mut self.duplex.write, sql);
+        frontend::put_query(&mut self.duplex.write, sql.as_bytes());
         self.expected.push_back(Expected::Query);
     }
 
     pub fn queue_sync(&mut self) {
-        message::sync(&mut self.duplex.write);
+        frontend::put_sync(&mut self.duplex.write);
         self.expected.push_back(Expected::Sync);
     }
 
@@ -168,9 +148,9 @@ impl ServerConnection {
     pub fn queue_prologue(&mut self, sql: &str) {
         debug_assert!(self.expected.is_empty(), "a prologue comes first");
         let buffer = &mut self.duplex.write;
-        message::parse(buffer, "", sql, &[]);
-        message::bind_plain(buffer, "", "");
-        message::execute(buffer, "", 0);
+        frontend::put_parse(buffer, b"", sql.as_bytes(), &[]);
+        frontend::put_bind(buffer, b"", b"", &[], [], &[]);
+        frontend::put_execute(buffer, b"", 0);
         self.prologue += 1;
     }
 
@@ -219,7 +199,7 @@ impl ServerConnection {
         while self.prologue > 0 || !self.expected.is_empty() {
             let message = self.next_message().await?;
             if message.tag == b'E' && result.is_ok() {
-                result = Err(Report::parse(&message.body).into());
+                result = Err(error_fields(&message.body).into());
             }
         }
         result
@@ -242,7 +222,7 @@ impl ServerConnection {
             let message = self.next_message().await?;
             match message.tag {
                 b'D' => rows.push(text_row(&message.body)),
-                b'E' if result.is_ok() => result = Err(Error::from(Report::parse(&message.body))),
+                b'E' if result.is_ok() => result = Err(Error::from(error_fields(&message.body))),
                 _ => {}
             }
         }
@@ -278,7 +258,7 @@ impl ServerConnection {
             b'Z' => {
                 self.expected.pop_front();
                 self.status = match body.first() {
-                    Some(b'T') => TransactionStatus::InBlock,
+                    Some(b'T') => TransactionStatus::InTransaction,
                     Some(b'E') => TransactionStatus::Failed,
                     _ => TransactionStatus::Idle,
                 };
@@ -288,18 +268,18 @@ impl ServerConnection {
                     self.parameters.insert(name, value);
                 }
             }
-            b'E' if Report::parse(body).is_fatal() => self.broken = true,
+            b'E' if is_fatal(&error_fields(body)) => self.broken = true,
             _ => {}
         }
     }
 
     /// After an error the server ignores everything up to the next Sync: if none is under way, one is sent.
     async fn abandon_prologue(&mut self, body: &[u8]) -> Error {
-        let report = Report::parse(body);
+        let report = error_fields(body);
         self.prologue = 0;
         // Some of the settings may have been applied, some not.
         self.broken = true;
-        if report.is_fatal() {
+        if is_fatal(&report) {
             return report.into();
         }
         while self.expected.front() == Some(&Expected::Query) {
@@ -328,17 +308,13 @@ impl ServerConnection {
     }
 }
 
-fn startup_packet(parameters: &[(&str, &str)]) -> Vec<u8> {
-    let mut packet = vec![0; 4];
-    packet.extend_from_slice(&0x0003_0000_u32.to_be_bytes());
-    for (name, value) in parameters {
-        message::put_str(&mut packet, name);
-        message::put_str(&mut packet, value);
-    }
-    packet.push(0);
-    let length = u32::try_from(packet.len()).expect("names and roles are short");
-    packet[..4].copy_from_slice(&length.to_be_bytes());
-    packet
+/// The fields of an ErrorResponse; one that cannot be read is still an error.
+pub(crate) fn error_fields(body: &[u8]) -> ErrorFields {
+    ErrorFields::parse(body).unwrap_or_else(ErrorFields::from)
+}
+
+fn is_fatal(fields: &ErrorFields) -> bool {
+    fields.severity() >= Severity::Fatal
 }
 
 pub(crate) fn two_strings(body: &[u8]) -> Option<(String, String)> {
