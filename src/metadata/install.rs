@@ -1,0 +1,59 @@
+//! Puts our SQL into a node. Each file of `sql/` is one topic; the order below is their dependency.
+
+use std::path::PathBuf;
+
+use tokio_postgres::{Client, Error};
+
+#[derive(Clone, Debug)]
+pub struct InstallConfig {
+    /// Where the coordinator's instance manager serves the loopback: the directory of a Unix socket
+    /// `.s.PGSQL.5432`.
+    pub loopback_dir: PathBuf,
+}
+
+const COORDINATOR: &[&str] = &[
+    include_str!("sql/schema.sql"),
+    include_str!("sql/worker_live.sql"),
+    include_str!("sql/coordinator_live.sql"),
+    include_str!("sql/reference_live.sql"),
+    include_str!("sql/version.sql"),
+    include_str!("sql/names.sql"),
+    include_str!("sql/catalog_json.sql"),
+    include_str!("sql/sizes.sql"),
+    include_str!("sql/views.sql"),
+    include_str!("sql/nodes.sql"),
+];
+
+const WORKER: &[&str] = &[include_str!("sql/worker.sql"), include_str!("sql/worker_live.sql")];
+
+/// Installs or upgrades our objects on the coordinator, in the database that `client` is connected to as superuser.
+pub async fn install_coordinator(client: &Client, config: &InstallConfig) -> Result<(), Error> {
+    let loopback_dir = config.loopback_dir.to_string_lossy();
+    let script = COORDINATOR.concat().replace("{{socket_dir}}", &quote_literal(&loopback_dir));
+    install(client, &script).await
+}
+
+/// The same for a worker.
+pub async fn install_worker(client: &Client) -> Result<(), Error> {
+    install(client, &WORKER.concat()).await
+}
+
+async fn install(client: &Client, script: &str) -> Result<(), Error> {
+    let result = client.batch_execute(&format!("{PROLOGUE}\n{script}\nCOMMIT;")).await;
+    if result.is_err() {
+        client.batch_execute("ROLLBACK").await?;
+    }
+    result
+}
+
+/// Public names live in pg_catalog, hence `allow_system_table_mods`. The lock lets two installers wait for each other.
+const PROLOGUE: &str = "BEGIN;
+SET LOCAL client_min_messages = warning;
+SET LOCAL allow_system_table_mods = on;
+SET LOCAL search_path = pg_catalog, pg_temp;
+SELECT pg_advisory_xact_lock(hashtext('howdah.install'));";
+
+/// A string constant, whatever `standard_conforming_strings` says.
+fn quote_literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
