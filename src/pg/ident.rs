@@ -1,6 +1,11 @@
-//! Identifiers: truncation, and the names of shards.
+//! Names and literals as SQL text.
+
+use std::borrow::Cow;
+
+use bytes::BufMut;
 
 use crate::hash::hash_bytes;
+use crate::keywords::is_keyword;
 
 /// Bytes of storage of a `name`, with its terminating zero.
 pub const NAMEDATALEN: usize = 64;
@@ -8,6 +13,52 @@ pub const NAMEDATALEN: usize = 64;
 /// Clips an identifier to what PostgreSQL keeps of it, never inside a UTF-8 character.
 pub fn truncate_identifier(name: &str) -> &str {
     clip(name, NAMEDATALEN - 1)
+}
+
+/// `quote_ident`: quotes a name unless it reads as itself without.
+pub fn quote_ident(name: &str) -> Cow<'_, str> {
+    if is_safe(name) {
+        return Cow::Borrowed(name);
+    }
+    let mut quoted = String::with_capacity(name.len() + 2);
+    quoted.push('"');
+    for character in name.chars() {
+        if character == '"' {
+            quoted.push('"');
+        }
+        quoted.push(character);
+    }
+    quoted.push('"');
+    Cow::Owned(quoted)
+}
+
+/// A schema-qualified name: `public."Order"`.
+pub fn qualified_name(schema: &str, name: &str) -> String {
+    format!("{}.{}", quote_ident(schema), quote_ident(name))
+}
+
+/// `quote_literal`: reads as `text` whatever `standard_conforming_strings` says.
+pub fn quote_literal(text: &str) -> String {
+    let mut quoted = Vec::with_capacity(text.len() + 3);
+    put_literal(&mut quoted, text.as_bytes());
+    String::from_utf8(quoted).expect("quoting adds only ASCII")
+}
+
+/// Appends [`quote_literal`] of text in any encoding that a server can have (in those no part of a longer
+/// character looks like a quote or backslash).
+pub fn put_literal(buf: &mut impl BufMut, text: &[u8]) {
+    if memchr::memchr(b'\\', text).is_some() {
+        buf.put_u8(b'E');
+    }
+    buf.put_u8(b'\'');
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'\'', b'\\', rest) {
+        buf.put_slice(&rest[..=at]);
+        buf.put_u8(rest[at]);
+        rest = &rest[at + 1..];
+    }
+    buf.put_slice(rest);
+    buf.put_u8(b'\'');
 }
 
 /// The name of a shard, or of an index or constraint on it: `<name>_<shardid>`.
@@ -27,9 +78,48 @@ fn clip(name: &str, bytes: usize) -> &str {
     &name[..name.floor_char_boundary(bytes)]
 }
 
+fn is_safe(name: &str) -> bool {
+    let letters = |it: u8| it.is_ascii_lowercase() || it == b'_';
+    name.bytes().next().is_some_and(letters)
+        && name.bytes().all(|it| letters(it) || it.is_ascii_digit())
+        && !is_keyword(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn quotes_names_as_postgres() {
+        for plain in ["a", "_1", "orders_102008", "name", "abort"] {
+            assert_eq!(quote_ident(plain), plain);
+        }
+        for (name, quoted) in [
+            ("", r#""""#),
+            ("A", r#""A""#),
+            ("1a", r#""1a""#),
+            ("a b", r#""a b""#),
+            ("a$", r#""a$""#),
+            ("über", r#""über""#),
+            ("select", r#""select""#),
+            ("user", r#""user""#),
+            ("left", r#""left""#),
+            ("int", r#""int""#),
+            (r#"a"b"#, r#""a""b""#),
+        ] {
+            assert_eq!(quote_ident(name), quoted);
+        }
+        assert_eq!(qualified_name("public", "Order"), r#"public."Order""#);
+    }
+
+    #[test]
+    fn quotes_literals_as_postgres() {
+        for (text, quoted) in
+            [("", "''"), ("a", "'a'"), ("it's", "'it''s'"), (r"a\b'c", r"E'a\\b''c'"), ("\n", "'\n'")]
+        {
+            assert_eq!(quote_literal(text), quoted);
+        }
+    }
 
     #[test]
     fn shard_names_fit() {

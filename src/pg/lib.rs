@@ -5,8 +5,10 @@
 
 pub mod hash;
 pub mod ident;
+mod keywords;
 mod lsn;
 mod oid;
+pub mod scram;
 mod sqlstate;
 pub mod wire;
 
