@@ -1,5 +1,19 @@
-//! Turns a parsed statement and a catalog into a plan. No IO happens here.
+//! Turns a parsed statement and a catalog into a [`Plan`]. No IO happens here, no clock is read.
+//!
+//! The ladder is tried from the cheapest rung to the most general; the first that is *provably* right wins, and
+//! [`Planned::reasons`] says why those above it were not taken. What is not understood goes to the
+//! coordinator, whose tables are live; a write that no rung takes is refused.
 
-mod merge;
+mod error;
+mod plan;
+mod planning;
+mod request;
 
-pub use self::merge::{Bound, Combine, CombinePiece, Merge, SortKey};
+pub use self::error::Error;
+pub use self::plan::{
+    Combine, ComputedColumn, ComputedValue, InsertColumn, InsertRow, InsertSelect, InsertSource,
+    InsertValues, KeySource, Merge, MultiShard, Piece, Plan, PlanScope, Planned, Rung, ShardKey, SingleShard,
+    SortKey, Template,
+};
+pub use self::planning::plan;
+pub use self::request::{Request, Settings};
