@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod differential;
+pub mod group;
 mod postgres;
 pub mod script;
 
