@@ -5,15 +5,16 @@
 //! coordinator, whose tables are live; a write that no rung takes is refused.
 
 mod error;
+mod merge;
 mod plan;
 mod planning;
 mod request;
 
 pub use self::error::Error;
+pub use self::merge::{Bound, Combine, CombinePiece, Merge, SortKey};
 pub use self::plan::{
-    Combine, ComputedColumn, ComputedValue, InsertColumn, InsertRow, InsertSelect, InsertSource,
-    InsertValues, KeySource, Merge, MultiShard, Piece, Plan, PlanScope, Planned, Rung, ShardKey, SingleShard,
-    SortKey, Template,
+    ComputedColumn, ComputedValue, InsertColumn, InsertRow, InsertSelect, InsertSource, InsertValues,
+    KeySource, MultiShard, Piece, Plan, PlanScope, Planned, Rung, ShardKey, SingleShard, Template,
 };
 pub use self::planning::plan;
 pub use self::request::{Request, Settings};

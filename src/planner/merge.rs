@@ -5,7 +5,10 @@
 pub enum Merge {
     /// The rows in any order, at most `limit` after the first `offset`. The worker queries are already limited
     /// to the sum of both.
-    Concat { limit: Option<Bound>, offset: Option<Bound> },
+    Concat {
+        limit: Option<Bound>,
+        offset: Option<Bound>,
+    },
     /// Every worker's rows are sorted by `keys`; the result is their merge. Only where the router compares all
     /// key columns exactly as PostgreSQL does; else `fallback` gives the same rows in the same order.
     Ordered {

@@ -2,6 +2,8 @@
 
 use howdah_catalog::{TableOid, TypeOid};
 
+use crate::Merge;
+
 /// A plan and how it came about.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Planned {
@@ -127,43 +129,6 @@ pub struct MultiShard {
     pub merge: Merge,
     pub writes: bool,
     pub uses_time: bool,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Merge {
-    /// All rows, in any order. LIMIT and OFFSET are expressions that the coordinator could evaluate, of this text.
-    Concat {
-        limit: Option<Template>,
-        offset: Option<Template>,
-    },
-    /// The workers' rows come sorted by the keys. Taken only if the router compares the keys' types exactly as
-    /// PostgreSQL does; `fallback` otherwise.
-    Ordered {
-        keys: Vec<SortKey>,
-        /// The rest of the workers' columns is hidden.
-        output_columns: usize,
-        limit: Option<Template>,
-        offset: Option<Template>,
-        fallback: Combine,
-    },
-    Combine(Combine),
-    /// The sum of the counts; RETURNING rows concatenated.
-    Modified,
-}
-
-/// A column of the workers' rows, from 0.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct SortKey {
-    pub column: usize,
-    pub descending: bool,
-    pub nulls_first: bool,
-}
-
-/// A query on the coordinator over the workers' rows.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Combine {
-    /// Reads the relation `howdah_intermediate` with columns c0, c1, …
-    pub query: Template,
 }
 
 /// INSERT … VALUES: each row goes to its own shard.
