@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -15,7 +16,7 @@ use bytes::BytesMut;
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::IsNull;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
-use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::backend::{ErrorFields, Message};
 use postgres_protocol::message::frontend;
 
 /// How long a server may take for one statement.
@@ -26,6 +27,7 @@ pub struct Client {
     received: BytesMut,
     /// Names of types with an OID that differs between servers, as `format_type` gives them.
     type_names: HashMap<u32, String>,
+    notices: Option<Sender<String>>,
 }
 
 /// What one statement answered.
@@ -76,7 +78,7 @@ impl Client {
     }
 
     fn start(stream: Box<dyn Stream>, user: &str, password: &str, database: &str) -> anyhow::Result<Self> {
-        let mut client = Self { stream, received: BytesMut::new(), type_names: HashMap::new() };
+        let mut client = Self { stream, received: BytesMut::new(), type_names: HashMap::new(), notices: None };
         let mut out = BytesMut::new();
         let parameters = [("user", user), ("database", database), ("client_encoding", "UTF8")];
         frontend::startup_message(parameters, &mut out)?;
@@ -104,7 +106,7 @@ impl Client {
                     scram.as_mut().context("a SASL end without a start")?.finish(body.data())?;
                 }
                 Message::ReadyForQuery(_) => return Ok(()),
-                Message::ErrorResponse(body) => bail!("connection refused: {:?}", server_error(&body)?),
+                Message::ErrorResponse(body) => bail!("connection refused: {:?}", server_error(body.fields())?),
                 _ => {}
             }
             self.send(&out)?;
@@ -129,6 +131,11 @@ impl Client {
         }
         self.send(&out)?;
         self.collect(protocol, copy).with_context(|| format!("running {sql}"))
+    }
+
+    /// Sends the messages of all later notices there, as they arrive.
+    pub fn send_notices_to(&mut self, notices: Sender<String>) {
+        self.notices = Some(notices);
     }
 
     pub fn simple(&mut self, sql: &str) -> anyhow::Result<Reply> {
@@ -169,12 +176,18 @@ impl Client {
                 }
                 Message::CopyData(body) => reply.copied.extend_from_slice(body.data()),
                 Message::ErrorResponse(body) => {
-                    reply.error = Some(server_error(&body)?);
+                    reply.error = Some(server_error(body.fields())?);
                     if !synced {
                         let mut out = BytesMut::new();
                         frontend::sync(&mut out);
                         self.send(&out)?;
                         synced = true;
+                    }
+                }
+                Message::NoticeResponse(body) => {
+                    if let Some(notices) = &self.notices {
+                        // The test may have stopped listening.
+                        let _ = notices.send(server_error(body.fields())?.message);
                     }
                 }
                 Message::ReadyForQuery(body) => {
@@ -231,9 +244,8 @@ impl Client {
     }
 }
 
-fn server_error(body: &postgres_protocol::message::backend::ErrorResponseBody) -> anyhow::Result<ServerError> {
+fn server_error(mut fields: ErrorFields<'_>) -> anyhow::Result<ServerError> {
     let mut error = ServerError { sqlstate: String::new(), message: String::new() };
-    let mut fields = body.fields();
     while let Some(field) = fields.next()? {
         match field.type_() {
             b'C' => error.sqlstate = text(field.value_bytes()),
