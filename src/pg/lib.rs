@@ -3,6 +3,7 @@
 //! Everything here mirrors a definition in PostgreSQL's sources or documentation and is named after it.
 //! No IO, no clock and no randomness of its own: sockets, time and entropy come in as arguments.
 
+pub mod datum;
 pub mod hash;
 pub mod ident;
 mod keywords;
