@@ -22,6 +22,10 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/sizes.sql"),
     include_str!("sql/views.sql"),
     include_str!("sql/nodes.sql"),
+    include_str!("sql/shard_ddl.sql"),
+    include_str!("sql/distribute.sql"),
+    include_str!("sql/shards.sql"),
+    include_str!("sql/events.sql"),
 ];
 
 const WORKER: &[&str] = &[include_str!("sql/worker.sql"), include_str!("sql/worker_live.sql")];

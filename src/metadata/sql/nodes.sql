@@ -50,7 +50,7 @@ BEGIN
     IF EXISTS (SELECT FROM howdah.pg_dist_placement p JOIN howdah.pg_dist_shard s USING (shardid)
                JOIN howdah.pg_dist_partition t USING (logicalrelid) WHERE p.groupid = node.groupid AND t.partmethod = 'h') THEN
         RAISE object_not_in_prerequisite_state USING
-            MESSAGE = 'cannot remove or disable the node ' || nodename || ':' || nodeport || ' because because it contains the only shard placement for some shards',
+            MESSAGE = 'cannot remove or disable the node ' || nodename || ':' || nodeport || ' because it contains the only shard placement for some shards',
             DETAIL = 'One of the tables that prevents the operation is ' || (
                 SELECT s.logicalrelid::text FROM howdah.pg_dist_placement p JOIN howdah.pg_dist_shard s USING (shardid)
                 WHERE p.groupid = node.groupid AND s.shardminvalue IS NOT NULL LIMIT 1) || '.',
@@ -78,4 +78,6 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION pg_catalog.citus_version() RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$ SELECT 'Howdah 0.1.0 (Citus 12.1 compatible) on PostgreSQL'::text $$;
+LANGUAGE sql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT 'Howdah 0.1.0 (Citus 12.1 compatible) on ' || split_part(version(), ',', 1)
+$$;

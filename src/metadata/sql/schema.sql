@@ -113,5 +113,6 @@ INSERT INTO howdah.pg_dist_rebalance_strategy VALUES
     ON CONFLICT DO NOTHING;
 -- The coordinator is a node of its own: reference tables have a placement on it.
 INSERT INTO howdah.pg_dist_node (groupid, nodename, nodeport, shouldhaveshards)
-    VALUES (0, 'localhost', current_setting('port')::int, false) ON CONFLICT DO NOTHING;
+    SELECT 0, 'localhost', current_setting('port')::int, false
+    WHERE NOT EXISTS (SELECT FROM howdah.pg_dist_node WHERE groupid = 0);
 GRANT SELECT ON ALL TABLES IN SCHEMA howdah TO PUBLIC;
