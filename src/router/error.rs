@@ -43,6 +43,9 @@ pub enum Error {
     /// The catalog has no such node: it was removed, or never was.
     #[error("node group {0} does not exist")]
     UnknownGroup(GroupId),
+    /// The router cannot begin to serve: nobody but its log hears of it.
+    #[error("could not start: {0}")]
+    Start(String),
     /// The client went away; nobody is left to be told.
     #[error("the client closed the connection")]
     ClientGone(#[source] io::Error),
@@ -69,7 +72,7 @@ impl Error {
             Self::PoolTimeout(_) | Self::PoolOverrun(_) => SqlState::TOO_MANY_CONNECTIONS,
             Self::UnknownGroup(_) => SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             Self::ShuttingDown => SqlState::ADMIN_SHUTDOWN,
-            Self::Internal(_) => SqlState::INTERNAL_ERROR,
+            Self::Start(_) | Self::Internal(_) => SqlState::INTERNAL_ERROR,
         }
     }
 

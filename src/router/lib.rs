@@ -8,14 +8,20 @@ mod duplex;
 mod stream;
 mod tls;
 
+mod cancel;
+mod control;
 mod pool;
 mod prepared;
 mod server;
 mod settings;
 
+mod auth;
 mod client;
+mod listener;
 mod router;
+mod run;
 mod session;
+mod startup;
 mod transaction;
 
 mod commit;
@@ -23,12 +29,4 @@ mod gid;
 
 pub use self::config::{Limits, NodeAddress, NodeTls, PoolConfig, RouterConfig, ServerTls};
 pub use self::error::{Error, Result};
-
-use tokio_util::sync::CancellationToken;
-
-/// Serves clients until `shutdown`.
-pub async fn run(config: RouterConfig, shutdown: CancellationToken) -> Result<()> {
-    let _ = config;
-    shutdown.cancelled().await;
-    Ok(())
-}
+pub use self::run::run;

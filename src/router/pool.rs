@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use howdah_catalog::{Catalog, GroupId};
 use tokio::sync::{oneshot, watch};
 
+use crate::cancel::{CancelTargets, Target};
 use crate::config::{NodeAddress, PoolConfig};
 use crate::connect::Connector;
 use crate::error::{Error, Result};
@@ -69,6 +70,8 @@ pub struct PooledConnection {
     connection: Option<Box<ServerConnection>>,
     pool: Arc<Pool>,
     term: u64,
+    /// The list of the session that uses it, for cancel requests.
+    targets: Option<Arc<CancelTargets>>,
 }
 
 impl Pools {
@@ -157,9 +160,16 @@ impl Pools {
         let slot = Slot(Some(pool));
         let term = pool.term.load(Ordering::Relaxed);
         let Key { group, user, database } = &pool.key;
-        let startup = Startup { group: *group, user, database, max_prepared: self.config.max_prepared };
+        let address = self.address(*group)?;
         let opening = async {
-            let stream = self.connector.connect(&self.address(*group)?).await;
+            let stream = self.connector.connect(&address).await;
+            let startup = Startup {
+                group: *group,
+                address: address.clone(),
+                user,
+                database,
+                max_prepared: self.config.max_prepared,
+            };
             let stream =
                 stream.map_err(|error| Error::Connect { group: *group, reason: error.to_string() })?;
             ServerConnection::start(stream, startup).await
@@ -232,7 +242,7 @@ impl Pool {
     }
 
     fn lend(self: &Arc<Self>, connection: Box<ServerConnection>, term: u64) -> PooledConnection {
-        PooledConnection { connection: Some(connection), pool: self.clone(), term }
+        PooledConnection { connection: Some(connection), pool: self.clone(), term, targets: None }
     }
 
     fn give_back(&self, mut connection: Box<ServerConnection>, term: u64) {
@@ -274,6 +284,18 @@ impl Pool {
     }
 }
 
+impl PooledConnection {
+    /// From now on a cancel of this session reaches the connection.
+    pub(crate) fn attach(&mut self, targets: &Arc<CancelTargets>) {
+        targets.add(Target {
+            address: self.address().clone(),
+            key: self.cancel_key().clone(),
+            cancelled: self.cancelled().clone(),
+        });
+        self.targets = Some(targets.clone());
+    }
+}
+
 impl Deref for PooledConnection {
     type Target = ServerConnection;
 
@@ -291,6 +313,9 @@ impl DerefMut for PooledConnection {
 impl Drop for PooledConnection {
     fn drop(&mut self) {
         let Some(connection) = self.connection.take() else { return };
+        if let Some(targets) = &self.targets {
+            targets.remove(connection.cancelled());
+        }
         if connection.is_clean() && self.pool.term.load(Ordering::Relaxed) == self.term {
             self.pool.give_back(connection, self.term);
         } else {

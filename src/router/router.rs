@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use howdah_catalog::Catalog;
+use howdah_pg::scram::ChannelBinding;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
+use crate::cancel::CancelRegistry;
 use crate::config::RouterConfig;
 use crate::pool::Pools;
 
@@ -12,4 +15,10 @@ pub struct Router {
     pub(crate) config: RouterConfig,
     pub(crate) pools: Pools,
     pub(crate) catalog: watch::Receiver<Arc<Catalog>>,
+    pub(crate) cancels: Arc<CancelRegistry>,
+    /// Keeps the mock salts of unknown roles the same from try to try.
+    pub(crate) mock_nonce: [u8; 32],
+    /// What a client within TLS may bind its authentication to.
+    pub(crate) channel_binding: ChannelBinding,
+    pub(crate) shutdown: CancellationToken,
 }

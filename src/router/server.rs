@@ -7,12 +7,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use howdah_catalog::GroupId;
 use howdah_pg::wire::backend::TransactionStatus;
 use howdah_pg::wire::{CancelKey, ErrorFields, Severity, frontend, startup};
 
+use crate::config::NodeAddress;
 use crate::duplex::Duplex;
 use crate::error::{Error, Result};
 use crate::prepared::PreparedStatements;
@@ -34,7 +37,11 @@ pub struct ServerConnection {
     cancel_key: CancelKey,
     parameters: BTreeMap<String, String>,
     /// Settings this connection has beyond those it began with.
-    pub applied: Settings,
+    applied: Settings,
+    /// The same as of the start of the block, if they changed in it: a rollback brings them back.
+    applied_before: Option<Settings>,
+    /// Whether the last command was one that keeps what a block did.
+    committed: bool,
     /// Statements prepared on this connection, by name.
     pub prepared: PreparedStatements,
     /// Commands of the prologue not yet answered.
@@ -42,6 +49,9 @@ pub struct ServerConnection {
     /// What is on its way and ends in a ReadyForQuery.
     expected: VecDeque<Expected>,
     broken: bool,
+    address: NodeAddress,
+    /// Raised by a cancel request; see the `cancel` module.
+    cancelled: Arc<AtomicBool>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,6 +63,7 @@ enum Expected {
 /// What a new connection introduces itself with.
 pub(crate) struct Startup<'a> {
     pub(crate) group: GroupId,
+    pub(crate) address: NodeAddress,
     pub(crate) user: &'a str,
     pub(crate) database: &'a str,
     pub(crate) max_prepared: usize,
@@ -68,16 +79,19 @@ impl ServerConnection {
             cancel_key: CancelKey { pid: 0, secret: Box::default() },
             parameters: BTreeMap::new(),
             applied: Settings::default(),
+            applied_before: None,
+            committed: false,
             prepared: PreparedStatements::new(startup.max_prepared),
             prologue: 0,
             expected: VecDeque::from([Expected::Sync]),
             broken: false,
+            address: startup.address,
+            cancelled: Arc::default(),
         };
         let parameters = [
             ("user", startup.user),
             ("database", startup.database),
             ("client_encoding", "UTF8"),
-            ("application_name", "howdah"),
         ];
         startup::session_startup(&mut connection.duplex.write, parameters);
         connection.flush().await?;
@@ -103,6 +117,14 @@ impl ServerConnection {
 
     pub fn group(&self) -> GroupId {
         self.group
+    }
+
+    pub(crate) fn address(&self) -> &NodeAddress {
+        &self.address
+    }
+
+    pub(crate) fn cancelled(&self) -> &Arc<AtomicBool> {
+        &self.cancelled
     }
 
     /// Process id of the backend.
@@ -162,7 +184,25 @@ impl ServerConnection {
         for command in wanted.commands_from(&self.applied) {
             self.queue_prologue(&command);
         }
-        self.applied = wanted.clone();
+        self.note_settings(wanted.clone());
+    }
+
+    pub fn applied(&self) -> &Settings {
+        &self.applied
+    }
+
+    /// The settings are known to be these now, by whatever way they came about.
+    pub fn note_settings(&mut self, settings: Settings) {
+        if self.status != TransactionStatus::Idle && self.applied_before.is_none() {
+            self.applied_before = Some(self.applied.clone());
+        }
+        self.applied = settings;
+    }
+
+    /// After ROLLBACK TO some of the settings may be those of the savepoint: all are sent again.
+    pub fn doubt_settings(&mut self) {
+        let doubtful = self.applied.doubtful();
+        self.note_settings(doubtful);
     }
 
     pub async fn flush(&mut self) -> Result<()> {
@@ -237,6 +277,7 @@ impl ServerConnection {
     /// Whether another session may have it.
     pub(crate) fn is_clean(&self) -> bool {
         !self.broken
+            && !self.cancelled.load(Ordering::Relaxed)
             && !self.is_busy()
             && self.status == TransactionStatus::Idle
             && self.duplex.read.is_empty()
@@ -257,12 +298,9 @@ impl ServerConnection {
         match tag {
             b'Z' => {
                 self.expected.pop_front();
-                self.status = match body.first() {
-                    Some(b'T') => TransactionStatus::InTransaction,
-                    Some(b'E') => TransactionStatus::Failed,
-                    _ => TransactionStatus::Idle,
-                };
+                self.set_status(body.first().copied());
             }
+            b'C' => self.committed = body.starts_with(b"COMMIT") || body.starts_with(b"PREPARE TRANSACTION"),
             b'S' => {
                 if let Some((name, value)) = two_strings(body) {
                     self.parameters.insert(name, value);
@@ -270,6 +308,18 @@ impl ServerConnection {
             }
             b'E' if is_fatal(&error_fields(body)) => self.broken = true,
             _ => {}
+        }
+    }
+
+    fn set_status(&mut self, letter: Option<u8>) {
+        self.status = letter
+            .and_then(|it| TransactionStatus::parse(it).ok())
+            .unwrap_or(TransactionStatus::Idle);
+        if self.status == TransactionStatus::Idle
+            && let Some(before) = self.applied_before.take()
+            && !self.committed
+        {
+            self.applied = before;
         }
     }
 

@@ -40,6 +40,11 @@ impl Settings {
         Self::new(values)
     }
 
+    /// The same names with values that no setting has, so that every one differs.
+    pub(crate) fn doubtful(&self) -> Self {
+        Self::new(self.0.keys().map(|name| (name.clone(), "\0".to_owned())).collect())
+    }
+
     /// The commands that turn a connection with the settings `applied` into one with these.
     ///
     /// The role is left first and entered last: settings that the session's own role may change need not be

@@ -34,6 +34,11 @@ pub(crate) fn client(files: &NodeTls) -> io::Result<Arc<ClientConfig>> {
     Ok(Arc::new(config))
 }
 
+/// The certificate that clients see, in DER.
+pub(crate) fn leaf(files: &ServerTls) -> io::Result<Option<CertificateDer<'static>>> {
+    Ok(certificates(&files.certificate)?.into_iter().next())
+}
+
 /// Named here because a process may have several providers and then has no default.
 fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())

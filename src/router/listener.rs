@@ -1,0 +1,103 @@
+//! Accepts clients. Every session is a task in one set that this module owns and, at the end, empties.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use howdah_pg::SqlState;
+use howdah_pg::wire::{ErrorFields, backend};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::router::Router;
+use crate::session;
+use crate::startup::{self, Accepted};
+
+pub(crate) struct Listener {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Arc<Router>,
+    /// Clients of all listeners together.
+    clients: Arc<Semaphore>,
+}
+
+/// How long statements under way may go on once the router was asked to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Listener {
+    pub(crate) async fn bind(
+        address: SocketAddr,
+        tls: Option<TlsAcceptor>,
+        router: Arc<Router>,
+        clients: Arc<Semaphore>,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
+        Ok(Self { listener, tls, router, clients })
+    }
+
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut sessions = JoinSet::new();
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok((stream, _)) => self.spawn(stream, &mut sessions),
+                    // Out of file descriptors, most likely: existing sessions will free some.
+                    Err(error) => {
+                        tracing::warn!(%error, "could not accept a connection");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                Some(_) = sessions.join_next() => {}
+                () = shutdown.cancelled() => break,
+            }
+        }
+        drop(self.listener);
+        let ended = async { while sessions.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, ended).await.is_err() {
+            sessions.shutdown().await;
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, sessions: &mut JoinSet<()>) {
+        let (tls, router, clients) = (self.tls.clone(), self.router.clone(), self.clients.clone());
+        sessions.spawn(async move {
+            match serve(stream, tls, router, &clients).await {
+                Ok(()) | Err(Error::ClientGone(_) | Error::ShuttingDown) => {}
+                Err(error) => tracing::debug!(%error, "a session ended"),
+            }
+        });
+    }
+}
+
+async fn serve(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    router: Arc<Router>,
+    clients: &Semaphore,
+) -> Result<()> {
+    stream.set_nodelay(true).map_err(Error::ClientGone)?;
+    let timeout = router.config.limits.authentication_timeout;
+    let accepted = tokio::time::timeout(timeout, startup::accept(stream, tls.as_ref())).await;
+    let (mut client, wishes) = match accepted {
+        Err(_) => return Err(Error::ClientGone(io::ErrorKind::TimedOut.into())),
+        Ok(Err(error)) => return Err(error),
+        Ok(Ok(Accepted::Cancel(key))) => {
+            router.cancels.cancel(&key, router.pools.connector()).await;
+            return Ok(());
+        }
+        Ok(Ok(Accepted::Session(client, wishes))) => (client, wishes),
+    };
+    // Cancel requests must get through even then, so that only sessions are counted.
+    let Ok(_permit) = clients.try_acquire() else {
+        let fields = ErrorFields::fatal(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already");
+        backend::put_error(client.buffer(), &fields);
+        return client.flush().await;
+    };
+    // Boxed: the largest future of a session would otherwise be part of every idle one.
+    Box::pin(session::run(client, wishes, router)).await
+}

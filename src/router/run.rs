@@ -1,0 +1,109 @@
+//! Puts a router together and runs it.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use howdah_catalog::Catalog;
+use howdah_pg::scram::{ChannelBinding, server_end_point};
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::cancel::CancelRegistry;
+use crate::config::RouterConfig;
+use crate::connect::Connector;
+use crate::control::{Control, empty_catalog};
+use crate::error::{Error, Result};
+use crate::listener::Listener;
+use crate::pool::Pools;
+use crate::router::Router;
+use crate::tls;
+
+/// How often idle server connections are looked through.
+const REAP: Duration = Duration::from_secs(5);
+
+/// Serves clients until `shutdown`; then lets statements under way end, for a while.
+pub async fn run(config: RouterConfig, shutdown: CancellationToken) -> Result<()> {
+    let acceptor = match &config.tls {
+        Some(files) => Some(TlsAcceptor::from(tls::server(files).map_err(|it| start_error("TLS", &it))?)),
+        None => None,
+    };
+    let connector = Connector::new(match &config.node_tls {
+        Some(files) => Some(tls::client(files).map_err(|it| start_error("TLS of nodes", &it))?),
+        None => None,
+    });
+    let (sender, catalog) = watch::channel(Arc::new(empty_catalog()));
+    let router = Arc::new(assemble(config, connector.clone(), catalog.clone(), shutdown.clone())?);
+
+    let clients = Arc::new(Semaphore::new(router.config.limits.clients));
+    let mut listeners = Vec::new();
+    for address in &router.config.listen {
+        let listener = Listener::bind(*address, acceptor.clone(), router.clone(), clients.clone()).await;
+        listeners.push(listener.map_err(|error| start_error(&address.to_string(), &error))?);
+    }
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Control::new(&router.config, connector, sender).run(shutdown.clone()));
+    tasks.spawn(reap(router.clone(), shutdown.clone()));
+    first_catalog(catalog, &shutdown).await;
+    for listener in listeners {
+        tasks.spawn(listener.run(shutdown.clone()));
+    }
+    while tasks.join_next().await.is_some() {}
+    Ok(())
+}
+
+fn assemble(
+    config: RouterConfig,
+    connector: Connector,
+    catalog: watch::Receiver<Arc<Catalog>>,
+    shutdown: CancellationToken,
+) -> Result<Router> {
+    let channel_binding = match &config.tls {
+        Some(files) => tls::leaf(files).map_err(|it| start_error("TLS", &it))?,
+        None => None,
+    };
+    let channel_binding = channel_binding.and_then(|it| server_end_point(&it));
+    let mut mock_nonce = [0; 32];
+    SystemRandom::new().fill(&mut mock_nonce).expect("the system has randomness");
+    let pools = Pools::new(
+        config.pool.clone(),
+        config.coordinator.clone(),
+        config.database.clone(),
+        catalog.clone(),
+        connector,
+    );
+    Ok(Router {
+        pools,
+        catalog,
+        cancels: Arc::new(CancelRegistry::default()),
+        mock_nonce,
+        channel_binding: channel_binding.map_or(ChannelBinding::Unavailable, ChannelBinding::ServerEndPoint),
+        shutdown,
+        config,
+    })
+}
+
+/// Nobody is served by guesses: clients that connect before wait in the listen queue.
+async fn first_catalog(mut catalog: watch::Receiver<Arc<Catalog>>, shutdown: &CancellationToken) {
+    tokio::select! {
+        _ = catalog.changed() => {}
+        () = shutdown.cancelled() => {}
+    }
+}
+
+async fn reap(router: Arc<Router>, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(REAP) => router.pools.reap(),
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+fn start_error(what: &str, error: &io::Error) -> Error {
+    Error::Start(format!("{what}: {error}"))
+}

@@ -1,0 +1,192 @@
+//! The first packets of a client: encryption, cancel requests, and what the session shall be.
+
+use std::io;
+
+use bytes::Buf;
+use howdah_pg::SqlState;
+use howdah_pg::wire::startup::{self, SessionStartup, Startup};
+use howdah_pg::wire::{CancelKey, ErrorFields, MAX_MESSAGE, backend};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::client::Client;
+use crate::duplex::Duplex;
+use crate::error::{Error, Result};
+use crate::stream::Stream;
+
+pub(crate) enum Accepted {
+    Session(Client, Wishes),
+    Cancel(CancelKey),
+}
+
+/// What a client asks for in its startup packet.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Wishes {
+    pub(crate) user: String,
+    pub(crate) database: String,
+    /// Settings in the order given, those of `options` first, as PostgreSQL applies them.
+    pub(crate) settings: Vec<(String, String)>,
+}
+
+pub(crate) async fn accept(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Result<Accepted> {
+    let mut duplex = Duplex::new(Stream::Tcp(stream), MAX_MESSAGE);
+    loop {
+        let first = first_packet(&mut duplex).await?;
+        match first {
+            First::Ssl => duplex = encrypt(duplex, tls).await?,
+            First::GssEnc => answer(&mut duplex, b'N').await?,
+            First::Cancel(key) => return Ok(Accepted::Cancel(key)),
+            First::Session(wishes) => return Ok(Accepted::Session(Client::new(duplex), wishes)),
+        }
+    }
+}
+
+enum First {
+    Ssl,
+    GssEnc,
+    Cancel(CancelKey),
+    Session(Wishes),
+}
+
+async fn first_packet(duplex: &mut Duplex) -> Result<First> {
+    loop {
+        match read_first(duplex) {
+            Ok(Some(first)) => return Ok(first),
+            Ok(None) => duplex.fill().await.map_err(Error::ClientGone)?,
+            Err(error) => return Err(refuse(duplex, &error).await),
+        }
+    }
+}
+
+fn read_first(duplex: &mut Duplex) -> Result<Option<First>> {
+    let Some((startup, used)) = startup::startup(&duplex.read)? else { return Ok(None) };
+    let first = match startup {
+        Startup::Ssl => First::Ssl,
+        Startup::GssEnc => First::GssEnc,
+        Startup::Cancel(key) => First::Cancel(key),
+        Startup::Session(session) => {
+            let wishes = wishes(&session)?;
+            negotiate_version(&session, &mut duplex.write);
+            First::Session(wishes)
+        }
+    };
+    duplex.read.advance(used);
+    Ok(Some(first))
+}
+
+fn wishes(startup: &SessionStartup<'_>) -> Result<Wishes> {
+    if startup.major != 3 {
+        let SessionStartup { major, minor, .. } = startup;
+        let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0");
+        return Err(fatal(SqlState::FEATURE_NOT_SUPPORTED, message));
+    }
+    let Some(user) = startup.get("user").filter(|it| !it.is_empty()) else {
+        let message = "no PostgreSQL user name specified in startup packet";
+        return Err(fatal(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message));
+    };
+    if startup.get("replication").is_some_and(|it| !matches!(it, "false" | "off" | "no" | "0")) {
+        return Err(fatal(SqlState::FEATURE_NOT_SUPPORTED, "replication is not available through the router"));
+    }
+    let mut settings = match startup.get("options") {
+        Some(options) => parse_options(options)?,
+        None => Vec::new(),
+    };
+    for (name, value) in &startup.parameters {
+        let reserved = matches!(*name, "user" | "database" | "options" | "replication");
+        if !reserved && !name.starts_with("_pq_.") {
+            settings.push(((*name).to_owned(), (*value).to_owned()));
+        }
+    }
+    let database = startup.get("database").filter(|it| !it.is_empty()).unwrap_or(user);
+    Ok(Wishes { user: user.to_owned(), database: database.to_owned(), settings })
+}
+
+/// The switches that `postgres` takes for settings; a backslash keeps the next character, as in
+/// `pg_split_opts`.
+fn parse_options(options: &str) -> Result<Vec<(String, String)>> {
+    let words = split_options(options);
+    let mut settings = Vec::new();
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        let setting = match word.as_str() {
+            "-c" => rest.next().map(String::as_str),
+            word => word.strip_prefix("--").or_else(|| word.strip_prefix("-c")),
+        };
+        let Some((name, value)) = setting.and_then(|it| it.split_once('=')) else {
+            let message = format!("invalid command-line argument for server process: {word}");
+            return Err(fatal(SqlState::SYNTAX_ERROR, message));
+        };
+        settings.push((name.replace('-', "_"), value.to_owned()));
+    }
+    Ok(settings)
+}
+
+fn split_options(options: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut letters = options.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => word.get_or_insert_default().extend(letters.next()),
+            letter if letter.is_ascii_whitespace() => words.extend(word.take()),
+            letter => word.get_or_insert_default().push(letter),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+fn negotiate_version(startup: &SessionStartup<'_>, to: &mut bytes::BytesMut) {
+    let unknown: Vec<&str> = startup.protocol_options().collect();
+    if startup.minor > 0 || !unknown.is_empty() {
+        backend::put_negotiate_protocol_version(to, 0, unknown.iter().map(|it| it.as_bytes()));
+    }
+}
+
+async fn encrypt(mut duplex: Duplex, tls: Option<&TlsAcceptor>) -> Result<Duplex> {
+    let Some(acceptor) = tls.filter(|_| !duplex.stream().is_tls()) else {
+        answer(&mut duplex, b'N').await?;
+        return Ok(duplex);
+    };
+    // What came unencrypted behind the request may be an attacker's (CVE-2021-23222).
+    if !duplex.read.is_empty() {
+        let error =
+            fatal(SqlState::PROTOCOL_VIOLATION, "received unencrypted data after SSL request".to_owned());
+        return Err(refuse(&mut duplex, &error).await);
+    }
+    answer(&mut duplex, b'S').await?;
+    let Stream::Tcp(stream) = duplex.into_stream() else {
+        return Err(Error::Internal("a client is reached by TCP".to_owned()));
+    };
+    let stream = acceptor.accept(stream).await.map_err(Error::ClientGone)?;
+    Ok(Duplex::new(Stream::Accepted(Box::new(stream)), MAX_MESSAGE))
+}
+
+async fn answer(duplex: &mut Duplex, letter: u8) -> Result<()> {
+    duplex.write.extend_from_slice(&[letter]);
+    duplex.flush().await.map_err(Error::ClientGone)
+}
+
+/// Tells the client; the error then only ends the connection.
+async fn refuse(duplex: &mut Duplex, error: &Error) -> Error {
+    backend::put_error(&mut duplex.write, &error.fields());
+    let told = duplex.flush().await;
+    Error::ClientGone(told.err().unwrap_or_else(|| io::Error::other(error.to_string())))
+}
+
+pub(crate) fn fatal(code: SqlState, message: impl Into<String>) -> Error {
+    Error::Fatal(Box::new(ErrorFields::fatal(code, message)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_are_split_as_postgres_does() {
+        let settings = parse_options(r"-c search_path=a,\ b --work-mem=64kB -cjit=off").unwrap();
+        let settings: Vec<_> = settings.iter().map(|it| (it.0.as_str(), it.1.as_str())).collect();
+        assert_eq!(settings, [("search_path", "a, b"), ("work_mem", "64kB"), ("jit", "off")]);
+        assert!(parse_options("-x").is_err());
+    }
+}
