@@ -24,6 +24,10 @@ impl Client {
         Self { duplex, known_parameters: BTreeMap::new() }
     }
 
+    pub(crate) fn is_tls(&self) -> bool {
+        self.duplex.stream().is_tls()
+    }
+
     pub(crate) async fn next_message(&mut self) -> Result<Frame> {
         self.duplex.next_frame().await.map_err(Error::ClientGone)
     }

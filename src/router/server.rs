@@ -157,7 +157,12 @@ impl ServerConnection {
     }
 
     pub fn queue_query(&mut self, sql: &str) {
-        frontend::put_query(&mut self.duplex.write, sql.as_bytes());
+        self.queue_query_bytes(sql.as_bytes());
+    }
+
+    /// The same in the client's own encoding.
+    pub(crate) fn queue_query_bytes(&mut self, sql: &[u8]) {
+        frontend::put_query(&mut self.duplex.write, sql);
         self.expected.push_back(Expected::Query);
     }
 
@@ -227,10 +232,65 @@ impl ServerConnection {
             match frame.tag {
                 b'C' => self.prologue -= 1,
                 b'E' => return Err(self.abandon_prologue(&frame.body).await),
-                b'S' => return Ok(Message { tag: frame.tag, body: frame.body }),
                 _ => {}
             }
         }
+    }
+
+    /// Reads the answers of the prologue, if there is one.
+    pub(crate) async fn skip_prologue(&mut self) -> Result<()> {
+        while self.prologue > 0 {
+            match self.duplex.take_frame().map_err(|error| self.lost(&error))? {
+                None => self.fill().await?,
+                Some(frame) => {
+                    self.note(frame.tag, &frame.body);
+                    match frame.tag {
+                        b'C' => self.prologue -= 1,
+                        b'E' => return Err(self.abandon_prologue(&frame.body).await),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn has_prologue(&self) -> bool {
+        self.prologue > 0
+    }
+
+    /// A message that is already here.
+    pub(crate) fn take_message(&mut self) -> Result<Option<Message>> {
+        let frame = self.duplex.take_frame().map_err(|error| self.lost(&error))?;
+        Ok(frame.map(|frame| {
+            self.note(frame.tag, &frame.body);
+            Message { tag: frame.tag, body: frame.body }
+        }))
+    }
+
+    /// Reads once. Cancel safe.
+    pub(crate) async fn fill(&mut self) -> Result<()> {
+        let filled = self.duplex.fill().await;
+        filled.map_err(|error| self.lost(&error))
+    }
+
+    /// Whether something is there to be read without waiting.
+    pub(crate) fn has_input(&self) -> bool {
+        !self.duplex.read.is_empty()
+    }
+
+    /// Appends a client's message as it came.
+    pub(crate) fn queue_frame(&mut self, tag: u8, body: &[u8]) {
+        let buffer = &mut self.duplex.write;
+        buffer.extend_from_slice(&[tag]);
+        let length = u32::try_from(body.len() + 4).expect("a message is smaller than 1 GiB");
+        buffer.extend_from_slice(&length.to_be_bytes());
+        buffer.extend_from_slice(body);
+    }
+
+    /// Whether it is time to send what was queued.
+    pub(crate) fn is_write_buffer_large(&self) -> bool {
+        self.duplex.write.len() >= 64 << 10
     }
 
     /// Reads until nothing is under way, and returns the first error among the answers.
@@ -256,6 +316,11 @@ impl ServerConnection {
     pub async fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
         self.queue_query(sql);
         self.flush().await?;
+        self.take_rows().await
+    }
+
+    /// The rows of a query that was sent behind another, up to its ReadyForQuery.
+    pub(crate) async fn take_rows(&mut self) -> Result<Vec<Vec<Option<String>>>> {
         let mut rows = Vec::new();
         let mut result = Ok(());
         while !self.expected.is_empty() {

@@ -1,16 +1,38 @@
 //! One client's session: a task that owns everything of it.
+//!
+//! Invariant: between two turns of an idle session outside a transaction no server connection is held,
+//! unless state that cannot be replayed pins the coordinator's backend.
 
+mod block;
+mod effects;
+mod pin;
+mod relay;
+mod simple;
+mod start;
+mod state;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use howdah_catalog::Catalog;
+use howdah_catalog::{Catalog, GroupId};
+use howdah_pg::SqlState;
+use howdah_pg::wire::{Relay, backend};
+use tokio_util::sync::CancellationToken;
 
+use crate::cancel::CancelLease;
 use crate::client::Client;
+use crate::duplex::Frame;
 use crate::error::{Error, Result};
+use crate::pool::PooledConnection;
 use crate::router::Router;
 use crate::server::Message;
 use crate::settings::Settings;
+use crate::startup::fatal;
 use crate::transaction::Transaction;
-use howdah_catalog::GroupId;
+
+use self::block::Marks;
+pub(crate) use self::start::run;
+use self::state::Kept;
 
 pub struct Session {
     pub(crate) router: Arc<Router>,
@@ -21,8 +43,24 @@ pub struct Session {
     pub(crate) transaction: Transaction,
     /// As the coordinator last reported them.
     pub(crate) settings: Settings,
+    /// What the client asked for when it connected: what RESET goes back to.
+    startup_settings: Settings,
     /// The catalog with this transaction's own uncommitted changes, if it made any.
     pub(crate) overlay: Option<Arc<Catalog>>,
+    /// The coordinator's backend, kept between transactions for state that only it has.
+    pinned: Option<PooledConnection>,
+    kept: Kept,
+    /// The block may have changed what the session keeps: to be asked at its end.
+    suspect: bool,
+    /// Names with a dot that the client set; PostgreSQL lists no others.
+    custom_settings: BTreeSet<String>,
+    marks: Marks,
+    /// The overlay may hold what ROLLBACK TO took back.
+    overlay_doubted: bool,
+    /// Where in a message the relay is.
+    relay: Relay,
+    cancel: CancelLease,
+    shutdown: CancellationToken,
 }
 
 impl Session {
@@ -34,6 +72,18 @@ impl Session {
         }
     }
 
+    /// A connection to a node as this session's role; the pinned one if it is the coordinator's.
+    pub(crate) async fn acquire(&mut self, group: GroupId) -> Result<PooledConnection> {
+        if group == GroupId::COORDINATOR
+            && let Some(pinned) = self.pinned.take()
+        {
+            return Ok(pinned);
+        }
+        let mut connection = self.router.pools.acquire_to(group, &self.user, &self.database).await?;
+        connection.attach(&self.cancel.targets);
+        Ok(connection)
+    }
+
     /// The coordinator's next message; loopback requests of this session are served meanwhile. Whoever waits
     /// for the coordinator while it may run live tables, deferred triggers or user code waits here.
     pub(crate) async fn next_coordinator_message(&mut self) -> Result<Message> {
@@ -41,5 +91,48 @@ impl Session {
             return Err(Error::Internal("no coordinator connection to wait for".to_owned()));
         };
         coordinator.next_message().await
+    }
+
+    /// Serves the client until it leaves.
+    async fn serve(&mut self) -> Result<()> {
+        loop {
+            let frame = self.next_request().await?;
+            match frame.tag {
+                b'X' => return Ok(()),
+                b'Q' => self.query(&frame.body).await?,
+                // Left over from a COPY that failed; PostgreSQL ignores them as well.
+                b'd' | b'c' | b'f' => {}
+                other => {
+                    let message = format!("invalid frontend message type {other}");
+                    return Err(fatal(SqlState::PROTOCOL_VIOLATION, message));
+                }
+            }
+        }
+    }
+
+    /// Waits for the client, and for what a pinned backend has to say meanwhile.
+    async fn next_request(&mut self) -> Result<Frame> {
+        loop {
+            tokio::select! {
+                biased;
+                frame = self.client.next_message() => return frame,
+                () = self.shutdown.cancelled() => return Err(Error::ShuttingDown),
+                message = pin::spontaneous(&mut self.pinned) => self.relay_spontaneous(message).await?,
+            }
+        }
+    }
+
+    fn effects_of(&self, statement: &howdah_sql::Statement) -> effects::Effects {
+        effects::Effects::of(statement, &self.catalog())
+    }
+
+    /// currval and lastval must not answer for another session that had the backend before.
+    async fn forget_foreign_sequences(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn ready_for_query(&mut self) -> Result<()> {
+        backend::put_ready_for_query(self.client.buffer(), self.transaction.status());
+        self.client.flush().await
     }
 }

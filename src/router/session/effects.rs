@@ -1,0 +1,132 @@
+//! What a statement may leave behind in the backend that runs it, read off its tree.
+//!
+//! Errs on one side only: what is not known to be harmless counts as able to change the session, and
+//! PostgreSQL is asked afterwards.
+
+use howdah_catalog::Catalog;
+use howdah_sql::{Kind, NodeEnum, NodeRef, Statement};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Effects {
+    /// Settings, temporary objects, locks, cursors and the like may be different after it.
+    pub(crate) may_change_session: bool,
+    /// Calls currval or lastval, whose answers belong to the backend.
+    pub(crate) reads_sequences: bool,
+}
+
+impl Effects {
+    pub(crate) const NONE: Self = Self { may_change_session: false, reads_sequences: false };
+    pub(crate) const UNKNOWN: Self = Self { may_change_session: true, reads_sequences: true };
+
+    pub(crate) fn of(statement: &Statement, catalog: &Catalog) -> Self {
+        let mut effects = Self { may_change_session: is_suspect(statement), reads_sequences: false };
+        // A view, a trigger or a default may call any user function.
+        let user_code = !catalog.objects().functions.is_empty();
+        effects.may_change_session |= user_code && names_relations(statement);
+        let known = howdah_sql::walk(statement.node().to_ref(), &mut |node| {
+            if let NodeRef::FuncCall(call) = node {
+                let name = howdah_sql::names(&call.funcname).last().copied().unwrap_or_default();
+                effects.may_change_session |= changes_session(name) || is_user_function(name, catalog);
+                effects.reads_sequences |= matches!(name, "currval" | "lastval");
+            }
+        });
+        if known.is_err() { Self::UNKNOWN } else { effects }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            may_change_session: self.may_change_session || other.may_change_session,
+            reads_sequences: self.reads_sequences || other.reads_sequences,
+        }
+    }
+}
+
+impl FromIterator<Effects> for Effects {
+    fn from_iter<T: IntoIterator<Item = Effects>>(effects: T) -> Self {
+        effects.into_iter().fold(Self::NONE, Self::and)
+    }
+}
+
+fn is_suspect(statement: &Statement) -> bool {
+    match statement.kind() {
+        Kind::Select
+        | Kind::Insert
+        | Kind::Update
+        | Kind::Delete
+        | Kind::Merge
+        | Kind::CopyFrom
+        | Kind::CopyTo
+        | Kind::Explain
+        | Kind::Transaction(_)
+        | Kind::Show
+        | Kind::SetConstraints
+        | Kind::Fetch
+        | Kind::Notify
+        | Kind::Vacuum
+        | Kind::Analyze
+        | Kind::Lock
+        | Kind::Truncate
+        | Kind::Checkpoint
+        | Kind::Cluster
+        | Kind::Reindex
+        | Kind::AlterSystem => false,
+        // Without HOLD it ends with the transaction.
+        Kind::Declare => match statement.node() {
+            NodeEnum::DeclareCursorStmt(it) => it.options & CURSOR_OPT_HOLD != 0,
+            _ => true,
+        },
+        Kind::Set { .. }
+        | Kind::Reset
+        | Kind::Prepare
+        | Kind::Execute
+        | Kind::Deallocate
+        | Kind::Close
+        | Kind::Listen
+        | Kind::Unlisten
+        | Kind::Discard
+        | Kind::Call
+        | Kind::Do
+        | Kind::Load
+        | Kind::RefreshMaterializedView
+        | Kind::CreateTableAs
+        | Kind::Ddl => true,
+    }
+}
+
+/// `CURSOR_OPT_HOLD` of parsenodes.h.
+const CURSOR_OPT_HOLD: i32 = 0x0020;
+
+fn names_relations(statement: &Statement) -> bool {
+    howdah_sql::relation_names(statement).bare().next().is_some()
+}
+
+fn is_user_function(name: &str, catalog: &Catalog) -> bool {
+    !catalog.objects().functions_named(name).is_empty()
+}
+
+/// PostgreSQL's own functions that change the session rather than data.
+fn changes_session(name: &str) -> bool {
+    matches!(
+        name,
+        "set_config"
+            | "setseed"
+            | "pg_advisory_lock"
+            | "pg_advisory_lock_shared"
+            | "pg_try_advisory_lock"
+            | "pg_try_advisory_lock_shared"
+            | "pg_advisory_unlock"
+            | "pg_advisory_unlock_shared"
+            | "pg_advisory_unlock_all"
+            | "pg_replication_origin_session_setup"
+            | "pg_replication_origin_session_reset"
+            | "dblink_connect"
+            | "dblink_connect_u"
+            | "dblink_disconnect"
+            | "query_to_xml"
+            | "query_to_xmlschema"
+            | "query_to_xml_and_xmlschema"
+            | "cursor_to_xml"
+            | "ts_stat"
+            | "ts_rewrite"
+    )
+}

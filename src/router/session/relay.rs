@@ -1,0 +1,127 @@
+//! Passing a server's answers on to the client: runs of messages by their headers alone, the rest one by one.
+
+use bytes::{Buf, Bytes};
+use howdah_catalog::GroupId;
+
+use super::Session;
+use crate::error::{Error, Result};
+use crate::server::{Message, error_fields, two_strings};
+
+impl Session {
+    /// Passes on messages whose type `passes`, and returns the first whose type does not.
+    pub(super) async fn relay_until(
+        &mut self,
+        group: GroupId,
+        passes: impl Fn(u8) -> bool + Copy,
+    ) -> Result<Message> {
+        let Some(connection) = self.transaction.opened(group) else {
+            return Err(Error::Internal("no connection to relay from".to_owned()));
+        };
+        connection.skip_prologue().await?;
+        loop {
+            if let Some(message) = self.relay_buffered(group, passes)? {
+                return Ok(message);
+            }
+            self.client.flush_if_full().await?;
+            self.fill_from(group).await?;
+        }
+    }
+
+    fn relay_buffered(&mut self, group: GroupId, passes: impl Fn(u8) -> bool) -> Result<Option<Message>> {
+        let Some(connection) = self.transaction.opened(group) else { return Ok(None) };
+        let read = &mut connection.duplex.read;
+        let run = self.relay.pass(read, passes)?;
+        self.client.duplex.write.extend_from_slice(&read[..run]);
+        read.advance(run);
+        if self.relay.is_within_message() {
+            return Ok(None);
+        }
+        // ReadyForQuery is spared the trip through a shared buffer: there is one in every turn.
+        if let [b'Z', 0, 0, 0, 5, status, ..] = read[..] {
+            read.advance(6);
+            connection.note(b'Z', &[status]);
+            return Ok(Some(Message { tag: b'Z', body: Bytes::new() }));
+        }
+        connection.take_message()
+    }
+
+    /// Reads once from a node; from the coordinator while loopback requests are served.
+    async fn fill_from(&mut self, group: GroupId) -> Result<()> {
+        let Some(connection) = self.transaction.opened(group) else {
+            return Err(Error::Internal("no connection to read from".to_owned()));
+        };
+        connection.fill().await
+    }
+
+    /// Passes on everything up to ReadyForQuery, which is kept back. Whether all went well.
+    pub(super) async fn relay_query(&mut self, group: GroupId) -> Result<Outcome> {
+        let mut outcome = Outcome::Succeeded;
+        loop {
+            let message =
+                self.relay_until(group, |tag| !matches!(tag, b'Z' | b'E' | b'S' | b'G' | b'W')).await?;
+            match message.tag {
+                b'Z' => return Ok(outcome),
+                b'E' => {
+                    self.client.push_error(&error_fields(&message.body));
+                    outcome = Outcome::Failed;
+                }
+                b'S' => self.relay_parameter(&message.body),
+                b'G' => self.relay_copy_in(group, &message.body).await?,
+                other => {
+                    return Err(Error::Internal(format!("a server sent a message of type {other} unasked")));
+                }
+            }
+        }
+    }
+
+    pub(super) fn relay_parameter(&mut self, body: &[u8]) {
+        if let Some((name, value)) = two_strings(body) {
+            self.client.push_parameter(&name, &value);
+        }
+    }
+
+    /// COPY FROM STDIN: the client's data goes to the node until the client ends it or the node fails.
+    pub(super) async fn relay_copy_in(&mut self, group: GroupId, response: &[u8]) -> Result<()> {
+        self.client.push(b'G', response);
+        self.client.flush().await?;
+        loop {
+            let Some(connection) = self.transaction.opened(group) else { return Ok(()) };
+            // An error of the node comes unasked: what the client still sends is then ignored by the caller.
+            if connection.has_input() {
+                return Ok(());
+            }
+            let frame = tokio::select! {
+                biased;
+                frame = self.client.next_message() => frame?,
+                filled = connection.fill() => {
+                    filled?;
+                    continue;
+                }
+            };
+            match frame.tag {
+                b'd' | b'c' | b'f' => connection.queue_frame(frame.tag, &frame.body),
+                // Sync and Flush are ignored during COPY ("COPY Operations" in protocol-flow).
+                b'S' | b'H' => continue,
+                other => {
+                    let text = format!("unexpected message type 0x{other:02X} during COPY from stdin");
+                    return Err(Error::ProtocolViolation(text));
+                }
+            }
+            let ended = frame.tag != b'd';
+            if ended || connection.is_write_buffer_large() {
+                connection.flush().await?;
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// How a statement ended on a server.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Outcome {
+    Succeeded,
+    /// The client has the error already.
+    Failed,
+}
