@@ -238,8 +238,8 @@ impl Session {
     /// A server that is in a block of which nothing is known here was brought there by text that was not
     /// understood. It is the client's block from now on.
     pub(super) fn adopt_block(&mut self) {
-        let coordinator = self.transaction.opened(GroupId::COORDINATOR);
-        if self.transaction_is_foreign(coordinator.map(|it| it.status())) {
+        let status = self.transaction.opened(GroupId::COORDINATOR).map(|it| it.status());
+        if self.transaction_is_foreign(status) {
             self.mark_begin("BEGIN");
             self.transaction.adopt();
         }

@@ -47,6 +47,26 @@ impl FromIterator<Effects> for Effects {
     }
 }
 
+/// Settings with a dot in their name that a statement sets by a name written in it. PostgreSQL keeps them, and
+/// tells their values, but does not list them.
+pub(super) fn custom_settings(statement: &Statement) -> Vec<String> {
+    let mut names = Vec::new();
+    if let NodeEnum::VariableSetStmt(it) = statement.node() {
+        names.push(it.name.to_ascii_lowercase());
+    }
+    let _ = howdah_sql::walk(statement.node().to_ref(), &mut |node| {
+        if let NodeRef::FuncCall(call) = node
+            && howdah_sql::names(&call.funcname).last() == Some(&"set_config")
+            && let Some(NodeEnum::AConst(first)) = call.args.first().and_then(|it| it.node.as_ref())
+            && let Some(howdah_sql::ast::a_const::Val::Sval(name)) = &first.val
+        {
+            names.push(name.sval.to_ascii_lowercase());
+        }
+    });
+    names.retain(|it| it.contains('.'));
+    names
+}
+
 fn is_suspect(statement: &Statement) -> bool {
     match statement.kind() {
         Kind::Select

@@ -88,6 +88,7 @@ impl Session {
             return Ok(Outcome::Succeeded);
         }
         let effects = self.effects_of(statement);
+        self.custom_settings.extend(super::effects::custom_settings(statement));
         let outcome = self.on_coordinator(statement.text().as_bytes(), effects).await?;
         self.note_outcome(outcome);
         Ok(outcome)
