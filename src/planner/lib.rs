@@ -4,10 +4,12 @@
 //! [`Planned::reasons`] says why those above it were not taken. What is not understood goes to the
 //! coordinator, whose tables are live; a write that no rung takes is refused.
 
+mod combine;
 mod error;
 mod merge;
 mod plan;
 mod planning;
+mod pushdown;
 mod request;
 
 pub use self::error::Error;

@@ -23,9 +23,8 @@ pub(crate) struct Analysis<'c> {
     pub(crate) tables: BTreeMap<i32, TableOid>,
     /// The colocation group of all distributed tables, and the first of them.
     anchor: Option<(ColocationId, TableOid)>,
-    /// Whether a column is used that the coordinator would not treat the same once it is only a value: of a
-    /// user's type, or with a collation of its own.
-    pub(crate) not_portable: Option<&'static str>,
+    /// Subqueries in expressions, by their place in the text, whose values are portable.
+    pub(crate) portable_subqueries: BTreeSet<i32>,
     /// Subqueries in expressions that read the shard group of their row.
     pub(crate) local_subqueries: usize,
 }
@@ -39,7 +38,7 @@ struct From {
 impl<'c> Analysis<'c> {
     pub(crate) fn new(catalog: &'c Catalog, table_of: Tables<'c>) -> Self {
         let (columns, tables) = (Columns::default(), BTreeMap::new());
-        Self { catalog, table_of, columns, tables, anchor: None, not_portable: None, local_subqueries: 0 }
+        Self { catalog, table_of, columns, tables, anchor: None, portable_subqueries: BTreeSet::new(), local_subqueries: 0 }
     }
 
     /// The first distributed table.
@@ -48,20 +47,46 @@ impl<'c> Analysis<'c> {
         self.catalog.table(oid).map(|it| &**it)
     }
 
-    /// Resolves a column reference and notes what its use means for the statement.
-    pub(crate) fn var(&mut self, node: &Node, scope: &Scope<'_>) -> Result<Var, Refused> {
-        let var = scope.resolve(node)?.var;
-        self.note_use(var);
-        Ok(var)
+    pub(crate) fn var(&self, node: &Node, scope: &Scope<'_>) -> Result<Var, Refused> {
+        scope.resolve(node).map(|it| it.var)
     }
 
-    pub(crate) fn note_use(&mut self, var: Var) {
-        let facts = self.columns.facts(var);
-        if facts.type_oid.is_some_and(|it| it.is_user_defined()) {
-            self.not_portable = Some("a column of a user-defined type is used");
-        } else if facts.own_collation {
-            self.not_portable = Some("a column with a collation of its own is used");
+    /// Whether the values of an expression can be taken to another server: see [`Facts::portable`].
+    pub(crate) fn is_portable(&self, node: &Node, scope: &Scope<'_>) -> bool {
+        let known = super::types::infer(node, scope, &self.columns);
+        if known.is_some_and(|it| !it.is_user_defined() && !super::types::is_collatable(it)) {
+            return true;
         }
+        let objects = self.catalog.objects();
+        let itself = match node.node.as_ref() {
+            Some(NodeEnum::ColumnRef(_)) => return self.var(node, scope).is_ok_and(|it| self.columns.facts(it).portable),
+            Some(NodeEnum::CollateClause(_)) => false,
+            Some(NodeEnum::TypeCast(it)) => {
+                let name = it.type_name.as_ref().and_then(|it| super::expression::builtin_name(&it.names));
+                name.is_some_and(|it| !objects.has_type_named(it))
+            }
+            Some(NodeEnum::FuncCall(it)) => {
+                let name = super::expression::builtin_name(&it.funcname);
+                name.is_some_and(|it| objects.functions_named(it).is_empty())
+            }
+            Some(NodeEnum::SubLink(it)) => match it.sub_link_type() {
+                ast::SubLinkType::ExprSublink | ast::SubLinkType::ArraySublink => {
+                    self.portable_subqueries.contains(&it.location)
+                }
+                _ => return true,
+            },
+            Some(NodeEnum::RowExpr(_)) => false,
+            _ => true,
+        };
+        itself && super::expression::children(node).is_some_and(|it| it.into_iter().all(|it| self.is_portable(it, scope)))
+    }
+
+    /// An expression with its columns told apart and its place forgotten: two that are equal so always have the
+    /// same value in one row. `None` if a name in it is not known.
+    pub(crate) fn canonical(&self, node: &Node, scope: &Scope<'_>) -> Option<Node> {
+        let mut node = node.clone();
+        canonicalize(&mut node, scope)?;
+        Some(node)
     }
 
     /// Understands a FROM list and puts its names into `scope`. `with`: the scope of its WITH list.
@@ -199,7 +224,7 @@ impl<'c> Analysis<'c> {
         }
         let mut relation = Relation::everywhere();
         let columns: Vec<(String, Var)> =
-            columns.into_iter().map(|name| (name, self.columns.add(Facts::default()))).collect();
+            columns.into_iter().map(|name| (name, self.columns.add(Facts::unknown()))).collect();
         relation.own.extend(columns.iter().map(|it| it.1));
         let item = aliased(columns, node.alias.as_ref(), &first);
         Ok(From { items: vec![item], tree: Tree::Leaf(relation) })
@@ -266,8 +291,8 @@ impl<'c> Analysis<'c> {
                 for (name, (a, b)) in pairs {
                     let (left, right) = (self.columns.facts(*a).clone(), self.columns.facts(*b).clone());
                     let type_oid = left.type_oid.filter(|it| right.type_oid == Some(*it));
-                    let own_collation = left.own_collation || right.own_collation;
-                    let var = self.columns.add(Facts { type_oid, own_collation });
+                    let portable = left.portable && right.portable;
+                    let var = self.columns.add(Facts { type_oid, portable });
                     merged.push((*a, *b, var));
                     names.push((name.clone(), var));
                 }
@@ -311,6 +336,16 @@ impl Shards {
             Self::Some(some) => some.iter().copied().collect(),
         }
     }
+}
+
+fn canonicalize(node: &mut Node, scope: &Scope<'_>) -> Option<()> {
+    if is_column(node) {
+        let var = scope.resolve(node).ok()?.var;
+        *node = super::expression::column_node(&[&var.canonical_name()]);
+    }
+    super::expression::clear_location(node);
+    let below = super::expression::children_mut(node)?;
+    below.into_iter().try_for_each(|it| canonicalize(it, scope))
 }
 
 fn is_column(node: &Node) -> bool {

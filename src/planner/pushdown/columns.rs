@@ -12,12 +12,13 @@ pub(crate) struct Var(u32);
 pub(crate) type Vars = BTreeSet<Var>;
 
 /// What is known of a column besides its name.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Facts {
     /// `None` where it was not derived.
     pub(crate) type_oid: Option<TypeOid>,
-    /// Whether values compare under another collation than the database's.
-    pub(crate) own_collation: bool,
+    /// Whether values mean on another server, as values of a query there, what they mean here: they are of no
+    /// user's type, and compare under no other collation than the database's.
+    pub(crate) portable: bool,
 }
 
 /// Every [`Var`] of one statement.
@@ -51,8 +52,13 @@ impl Var {
 impl Facts {
     pub(crate) fn of(column: &Column) -> Self {
         let default = |it: &howdah_catalog::Collation| it.schema == "pg_catalog" && it.name == "default";
-        let own_collation = !column.collation.as_ref().is_none_or(default);
-        Self { type_oid: Some(column.type_oid), own_collation }
+        let portable = column.collation.as_ref().is_none_or(default) && !column.type_oid.is_user_defined();
+        Self { type_oid: Some(column.type_oid), portable }
+    }
+
+    /// A value of a built-in type of which no more is known.
+    pub(crate) fn unknown() -> Self {
+        Self { type_oid: None, portable: true }
     }
 }
 

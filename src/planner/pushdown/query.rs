@@ -1,6 +1,6 @@
 //! Queries: which of them give on each shard group a part of the whole result.
 
-use howdah_sql::ast::{self, GroupingSetKind, SelectStmt, SetOperation, SubLinkType};
+use howdah_sql::ast::{self, SelectStmt, SetOperation, SubLinkType};
 use howdah_sql::{Node, NodeEnum};
 
 use super::analysis::{Analysis, uses_own_columns};
@@ -117,16 +117,26 @@ impl Block<'_> {
 
     /// Whether the result of the whole is all the results of the shard groups, LIMIT and ORDER BY aside.
     pub(crate) fn per_shard(&self) -> Result<(), Refused> {
+        self.groups_and_windows_per_shard()?;
+        match self.distinct_by_key() {
+            true => Ok(()),
+            false => Err(Refused::new("the distribution column is not among the DISTINCT columns")),
+        }
+    }
+
+    /// The same with DISTINCT aside.
+    pub(crate) fn groups_and_windows_per_shard(&self) -> Result<(), Refused> {
         if self.is_grouped() && !self.groups_by_key() {
             return Err(Refused::new(match self.select.group_clause.is_empty() {
                 true => "aggregates are computed over all shards",
                 false => "the distribution column is not in GROUP BY",
             }));
         }
-        if !self.distinct_by_key() {
-            return Err(Refused::new("the distribution column is not among the DISTINCT columns"));
-        }
         self.upper_expressions().try_for_each(|it| self.windows_by_key(it))
+    }
+
+    pub(crate) fn is_distinct(&self) -> bool {
+        !self.select.distinct_clause.is_empty()
     }
 
     fn groups_by_key(&self) -> bool {
@@ -298,7 +308,7 @@ impl Analysis<'_> {
         Ok(())
     }
 
-    fn targets(&mut self, select: &SelectStmt, scope: &Scope<'_>) -> Result<Vec<Target>, Refused> {
+    fn targets(&self, select: &SelectStmt, scope: &Scope<'_>) -> Result<Vec<Target>, Refused> {
         let mut targets = Vec::new();
         for node in &select.target_list {
             let Some(NodeEnum::ResTarget(target)) = node.node.as_ref() else {
@@ -321,7 +331,7 @@ impl Analysis<'_> {
         Ok(targets)
     }
 
-    fn expand_star(&mut self, relation: Option<&str>, scope: &Scope<'_>) -> Result<Vec<Target>, Refused> {
+    fn expand_star(&self, relation: Option<&str>, scope: &Scope<'_>) -> Result<Vec<Target>, Refused> {
         let columns: Vec<(Option<String>, String, Var)> = match relation {
             None => scope.star().map(|(item, (name, var))| (item.name.clone(), name.clone(), *var)).collect(),
             Some(relation) => {
@@ -334,7 +344,6 @@ impl Analysis<'_> {
             let value = super::expression::column_node(&path);
             Target { value, name, var: Some(var) }
         };
-        columns.iter().for_each(|it| self.note_use(it.2));
         Ok(columns.into_iter().map(target).collect())
     }
 
@@ -359,7 +368,10 @@ impl Analysis<'_> {
     fn facts_of(&self, target: &Target, scope: &Scope<'_>) -> Facts {
         match target.var {
             Some(var) => self.columns.facts(var).clone(),
-            None => Facts { type_oid: types::infer(&target.value, scope, &self.columns), own_collation: false },
+            None => Facts {
+                type_oid: types::infer(&target.value, scope, &self.columns),
+                portable: self.is_portable(&target.value, scope),
+            },
         }
     }
 
@@ -374,7 +386,7 @@ impl Analysis<'_> {
         }
         let column = |number: usize| OutputColumn {
             name: format!("column{number}"),
-            facts: Facts::default(),
+            facts: Facts::unknown(),
             key: Key::No,
         };
         let columns = (1..=count).map(column).collect();
@@ -394,7 +406,6 @@ impl Analysis<'_> {
         match node.node.as_ref() {
             Some(NodeEnum::ColumnRef(_)) => drop(self.var(node, scope)?),
             Some(NodeEnum::SubLink(it)) => self.check_sublink(it, scope)?,
-            Some(NodeEnum::CollateClause(_)) => self.not_portable = Some("COLLATE is used"),
             Some(it) if is_aggregate(it) => check_aggregate_level(node, scope)?,
             _ => {}
         }
@@ -407,7 +418,13 @@ impl Analysis<'_> {
             return Err(Refused::new("a subquery in an expression is not understood"));
         };
         let output = self.query(select, scope)?;
+        if output.columns.iter().all(|it| it.facts.portable) {
+            self.portable_subqueries.insert(link.location);
+        }
         match output.spread {
+            Spread::Everywhere if link.sub_link_type() == SubLinkType::ArraySublink => {
+                Err(Refused::new("an array is built of rows of reference tables, whose order may differ between nodes"))
+            }
             Spread::Everywhere => Ok(()),
             Spread::Local => {
                 self.local_subqueries += 1;
@@ -479,7 +496,7 @@ fn combine_outputs(op: SetOperation, all: bool, left: Output, right: Output) -> 
         name: a.name,
         facts: Facts {
             type_oid: a.facts.type_oid.filter(|it| b.facts.type_oid == Some(*it)),
-            own_collation: a.facts.own_collation || b.facts.own_collation,
+            portable: a.facts.portable && b.facts.portable,
         },
         key: if both { a.key.min(b.key) } else { a.key.max(b.key) },
     };
@@ -535,7 +552,3 @@ pub(crate) fn sort_nodes(select: &SelectStmt) -> Result<Vec<&Node>, Refused> {
     Ok(select.sort_clause.iter().flat_map(|it| children(it).unwrap_or_default()).collect())
 }
 
-/// Whether a grouping set is the empty one.
-pub(crate) fn is_empty_set(set: &ast::GroupingSet) -> bool {
-    set.kind() == GroupingSetKind::GroupingSetEmpty
-}

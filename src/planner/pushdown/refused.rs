@@ -3,7 +3,7 @@
 /// One sentence for EXPLAIN, without a full stop: "the window function w is not partitioned by …".
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{0}")]
-pub struct Refused(String);
+pub(crate) struct Refused(String);
 
 impl Refused {
     pub(crate) fn new(reason: impl Into<String>) -> Self {

@@ -149,12 +149,6 @@ impl Conditions {
         self.equal.extend_from_slice(&other.equal);
         self.within.extend_from_slice(&other.within);
     }
-
-    fn and(&self, other: &Self) -> Self {
-        let mut both = self.clone();
-        both.extend(other);
-        both
-    }
 }
 
 impl Tree {

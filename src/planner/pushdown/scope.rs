@@ -124,10 +124,6 @@ impl Item {
     pub(crate) fn new(name: &str, columns: Vec<(String, Var)>) -> Self {
         Self { name: Some(name.into()), bare_columns: true, columns }
     }
-
-    pub(crate) fn column(&self, name: &str) -> Option<Var> {
-        self.columns.iter().find(|(it, _)| it == name).map(|(_, var)| *var)
-    }
 }
 
 fn name_of(node: &Node) -> Result<&str, Refused> {
