@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use howdah_catalog::{Table, TypeOid};
-use howdah_pg::hash::{hash_bytes, hash_bytes_uint32};
+use howdah_pg::hash::hash_text_value;
 use howdah_sql::ast::{AExprKind, BoolExprType, a_const::Val};
 use howdah_sql::{Node, NodeEnum};
 
@@ -61,33 +61,15 @@ pub(crate) fn shards(anchor: &Table, type_oid: TypeOid, values: &[Value]) -> Opt
 }
 
 fn hash(key: TypeOid, compared: TypeOid, value: &Value) -> Option<i32> {
-    let hash = match (key, compared, value) {
-        (TypeOid::INT2 | TypeOid::INT4, TypeOid::INT2 | TypeOid::INT4 | TypeOid::INT8, value) => {
-            let number: i32 = value.integer()?.try_into().ok()?;
-            hash_bytes_uint32(number as u32)
-        }
-        (TypeOid::INT8, TypeOid::INT2 | TypeOid::INT4 | TypeOid::INT8, value) => hash_int8(value.integer()?),
-        (TypeOid::TEXT | TypeOid::VARCHAR, TypeOid::TEXT | TypeOid::VARCHAR, Value::Text(text)) => {
-            hash_bytes(text.as_bytes())
-        }
+    const INTEGERS: &[TypeOid] = &[TypeOid::INT2, TypeOid::INT4, TypeOid::INT8];
+    const STRINGS: &[TypeOid] = &[TypeOid::TEXT, TypeOid::VARCHAR];
+    let text = match value {
+        Value::Number(text) | Value::Text(text) if INTEGERS.contains(&key) && INTEGERS.contains(&compared) => text.trim(),
+        Value::Text(text) if STRINGS.contains(&key) && STRINGS.contains(&compared) => text,
+        Value::Text(text) if key == TypeOid::UUID && compared == key => text,
         _ => return None,
     };
-    Some(hash as i32)
-}
-
-/// As `hashint8`: the same as the narrower types for values that fit into them.
-fn hash_int8(value: i64) -> u32 {
-    let (low, high) = (value as u32, (value >> 32) as u32);
-    hash_bytes_uint32(low ^ if 0 <= value { high } else { !high })
-}
-
-impl Value {
-    fn integer(&self) -> Option<i64> {
-        match self {
-            Self::Number(it) | Self::Text(it) => it.trim().parse().ok(),
-            Self::Null => None,
-        }
-    }
+    hash_text_value(key, text)
 }
 
 fn constant(node: &Node) -> Option<Value> {
