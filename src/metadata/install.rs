@@ -16,6 +16,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/worker_live.sql"),
     include_str!("sql/coordinator_live.sql"),
     include_str!("sql/reference_live.sql"),
+    include_str!("sql/commit.sql"),
     include_str!("sql/version.sql"),
     include_str!("sql/names.sql"),
     include_str!("sql/catalog_json.sql"),

@@ -25,7 +25,11 @@ mod startup;
 mod transaction;
 
 mod commit;
+mod commit_driver;
+mod copy;
+mod fault;
 mod gid;
+mod recovery;
 
 pub use self::config::{Limits, NodeAddress, NodeTls, PoolConfig, RouterConfig, ServerTls};
 pub use self::error::{Error, Result};

@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 use crate::cancel::CancelRegistry;
 use crate::config::RouterConfig;
 use crate::pool::Pools;
+use crate::recovery::Recovery;
 
 pub struct Router {
     pub(crate) config: RouterConfig,
     pub(crate) pools: Pools,
+    pub(crate) recovery: Recovery,
     pub(crate) catalog: watch::Receiver<Arc<Catalog>>,
     pub(crate) cancels: Arc<CancelRegistry>,
     /// Keeps the mock salts of unknown roles the same from try to try.

@@ -19,6 +19,7 @@ use crate::control::{Control, empty_catalog};
 use crate::error::{Error, Result};
 use crate::listener::Listener;
 use crate::pool::Pools;
+use crate::recovery::{self, Recovery};
 use crate::router::Router;
 use crate::tls;
 
@@ -49,6 +50,7 @@ pub async fn run(config: RouterConfig, shutdown: CancellationToken) -> Result<()
     tasks.spawn(Control::new(&router.config, connector, sender).run(shutdown.clone()));
     tasks.spawn(reap(router.clone(), shutdown.clone()));
     first_catalog(catalog, &shutdown).await;
+    tasks.spawn(recovery::run(router.clone(), shutdown.clone()));
     for listener in listeners {
         tasks.spawn(listener.run(shutdown.clone()));
     }
@@ -69,6 +71,8 @@ fn assemble(
     let channel_binding = channel_binding.and_then(|it| server_end_point(&it));
     let mut mock_nonce = [0; 32];
     SystemRandom::new().fill(&mut mock_nonce).expect("the system has randomness");
+    let mut name = [0; 8];
+    SystemRandom::new().fill(&mut name).expect("the system has randomness");
     let pools = Pools::new(
         config.pool.clone(),
         config.coordinator.clone(),
@@ -78,6 +82,7 @@ fn assemble(
     );
     Ok(Router {
         pools,
+        recovery: Recovery::new(u64::from_be_bytes(name)),
         catalog,
         cancels: Arc::new(CancelRegistry::default()),
         mock_nonce,

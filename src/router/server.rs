@@ -88,11 +88,8 @@ impl ServerConnection {
             address: startup.address,
             cancelled: Arc::default(),
         };
-        let parameters = [
-            ("user", startup.user),
-            ("database", startup.database),
-            ("client_encoding", "UTF8"),
-        ];
+        let parameters =
+            [("user", startup.user), ("database", startup.database), ("client_encoding", "UTF8")];
         startup::session_startup(&mut connection.duplex.write, parameters);
         connection.flush().await?;
         loop {
@@ -377,9 +374,8 @@ impl ServerConnection {
     }
 
     fn set_status(&mut self, letter: Option<u8>) {
-        self.status = letter
-            .and_then(|it| TransactionStatus::parse(it).ok())
-            .unwrap_or(TransactionStatus::Idle);
+        self.status =
+            letter.and_then(|it| TransactionStatus::parse(it).ok()).unwrap_or(TransactionStatus::Idle);
         if self.status == TransactionStatus::Idle
             && let Some(before) = self.applied_before.take()
             && !self.committed

@@ -85,7 +85,10 @@ fn wishes(startup: &SessionStartup<'_>) -> Result<Wishes> {
         return Err(fatal(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message));
     };
     if startup.get("replication").is_some_and(|it| !matches!(it, "false" | "off" | "no" | "0")) {
-        return Err(fatal(SqlState::FEATURE_NOT_SUPPORTED, "replication is not available through the router"));
+        return Err(fatal(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "replication is not available through the router",
+        ));
     }
     let mut settings = match startup.get("options") {
         Some(options) => parse_options(options)?,

@@ -55,5 +55,6 @@ fn key(path: &Path) -> io::Result<PrivateKeyDer<'static>> {
 
 fn open(path: &Path) -> io::Result<BufReader<File>> {
     let file = File::open(path);
-    file.map(BufReader::new).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    file.map(BufReader::new)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
 }

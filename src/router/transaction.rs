@@ -1,14 +1,27 @@
-//! The transaction of a session: which nodes take part, and how it ends.
+//! The transaction of a session: which nodes take part in it, and how each of them is brought in.
+//!
+//! A node takes part from the first statement that needs it. What it missed until then (BEGIN, the
+//! savepoints) is queued in front of that statement and goes out with it. How the transaction ends is in
+//! `commit_driver.rs`.
+//!
+//! Invariants: every participant that is open has all savepoints of the stack, so that ROLLBACK TO means the
+//! same on all of them; a participant whose connection broke can only be rolled back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, SystemTime};
 
 use howdah_catalog::GroupId;
+use howdah_pg::SqlState;
+use howdah_pg::wire::ErrorFields;
 use howdah_pg::wire::backend::TransactionStatus;
 
+use crate::commit::Commit;
 use crate::error::{Error, Result};
+use crate::gid::{Owned, TransactionId};
 use crate::pool::PooledConnection;
 use crate::server::ServerConnection;
 use crate::session::Session;
+use crate::settings::{Settings, quote_identifier};
 
 /// The block a client is in, as it sees it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -27,10 +40,51 @@ pub enum Block {
 #[derive(Default)]
 pub struct Transaction {
     block: Block,
-    /// `BEGIN` with the options the client gave, and the commands since that a node which joins later must
-    /// run first: savepoints, SET TRANSACTION.
-    opening: Vec<String>,
-    participants: BTreeMap<GroupId, PooledConnection>,
+    /// A statement outside of any block that needs a transaction on its nodes nonetheless: it writes on
+    /// several, or the coordinator runs it and reaches workers through live tables.
+    statement: bool,
+    /// Its last statement had an error.
+    statement_failed: bool,
+    /// `BEGIN` with the options the client gave; empty for the defaults.
+    begin: String,
+    /// What a node that joins later must run after BEGIN, in order.
+    opening: Vec<Step>,
+    participants: BTreeMap<GroupId, Participant>,
+    /// now() of this transaction, once somebody asked.
+    time: Option<String>,
+    /// The name under which it commits on several nodes; made when first needed.
+    owned: Option<Owned>,
+    /// The votes on the coordinator's commit: cast, and its outcome not yet known.
+    pub(crate) vote: Option<Commit>,
+    /// The workers prepare or have prepared: no more work for them.
+    pub(crate) closed: bool,
+}
+
+/// A command that belongs to the transaction as a whole.
+enum Step {
+    Savepoint(String),
+    /// SET TRANSACTION, SET CONSTRAINTS.
+    Command(String),
+}
+
+impl Step {
+    fn command(&self) -> String {
+        match self {
+            Self::Savepoint(name) => format!("SAVEPOINT {}", quote_identifier(name)),
+            Self::Command(command) => command.clone(),
+        }
+    }
+
+    fn is_savepoint(&self) -> bool {
+        matches!(self, Self::Savepoint(_))
+    }
+}
+
+struct Participant {
+    connection: PooledConnection,
+    /// BEGIN was queued: it has a transaction, or will once the queue is sent.
+    open: bool,
+    wrote: bool,
 }
 
 impl Transaction {
@@ -50,7 +104,7 @@ impl Transaction {
     /// BEGIN, or the start of an implicit block. No node is touched yet.
     pub fn begin(&mut self, block: Block, command: &str) {
         self.block = block;
-        self.opening = vec![command.to_owned()];
+        self.begin = command.to_owned();
     }
 
     /// BEGIN in an implicit block makes it explicit, with what was done in it.
@@ -58,7 +112,19 @@ impl Transaction {
         self.block = Block::Explicit;
     }
 
+    /// A block that the coordinator opened by itself, by statements that were not understood here.
+    pub(crate) fn adopt(&mut self) {
+        if self.block == Block::None {
+            self.begin(Block::Explicit, "BEGIN");
+            if let Some(coordinator) = self.participants.get_mut(&GroupId::COORDINATOR) {
+                coordinator.open = true;
+            }
+        }
+    }
+
+    /// A statement failed, on whatever node.
     pub fn fail(&mut self) {
+        self.statement_failed = true;
         if self.block == Block::Explicit {
             self.block = Block::Failed;
         }
@@ -66,144 +132,344 @@ impl Transaction {
 
     /// A connection that is already part of it.
     pub fn opened(&mut self, group: GroupId) -> Option<&mut ServerConnection> {
-        self.participants.get_mut(&group).map(|it| &mut **it)
+        self.participants.get_mut(&group).map(|it| &mut *it.connection)
     }
 
-    pub fn groups(&self) -> impl Iterator<Item = GroupId> {
-        self.participants.keys().copied()
+    pub(crate) fn has(&self, group: GroupId) -> bool {
+        self.participants.contains_key(&group)
+    }
+
+    /// Whether statements on this node run inside a transaction that has begun there.
+    pub(crate) fn is_open_on(&self, group: GroupId) -> bool {
+        self.participants.get(&group).is_some_and(|it| it.open)
+    }
+
+    /// Notes that a statement which may change data is about to run on a node.
+    pub(crate) fn mark_writer(&mut self, group: GroupId) {
+        if let Some(participant) = self.participants.get_mut(&group) {
+            participant.wrote = true;
+        }
+    }
+
+    pub(crate) fn wrote_on(&self, group: GroupId) -> bool {
+        self.participants.get(&group).is_some_and(|it| it.wrote)
+    }
+
+    /// Whether any statement so far may have changed data.
+    pub(crate) fn wrote(&self) -> bool {
+        self.participants.values().any(|it| it.wrote)
+    }
+
+    /// The workers that wrote.
+    pub(crate) fn writers(&self) -> BTreeSet<GroupId> {
+        let wrote =
+            self.participants.iter().filter(|(group, it)| it.wrote && **group != GroupId::COORDINATOR);
+        wrote.map(|it| *it.0).collect()
+    }
+
+    pub(crate) fn groups(&self) -> Vec<GroupId> {
+        self.participants.keys().copied().collect()
+    }
+
+    /// The participants that have begun a transaction.
+    fn open_groups(&self) -> Vec<GroupId> {
+        self.participants.iter().filter(|it| it.1.open).map(|it| *it.0).collect()
+    }
+
+    /// Whether statements run inside a transaction that ends with a command of its own.
+    pub(crate) fn is_in_progress(&self) -> bool {
+        self.block != Block::None || self.statement
+    }
+
+    /// Gives a statement outside of any block a transaction of its own; true if it had none.
+    pub(crate) fn open_statement(&mut self) -> bool {
+        let opens = !self.is_in_progress();
+        self.statement |= opens;
+        opens
+    }
+
+    /// Whether a statement has failed since this was last asked.
+    pub(crate) fn take_failure(&mut self) -> bool {
+        std::mem::take(&mut self.statement_failed)
+    }
+
+    /// The participant has left its transaction, by PREPARE or an end of its own.
+    pub(crate) fn mark_ended(&mut self, group: GroupId) {
+        if let Some(participant) = self.participants.get_mut(&group) {
+            participant.open = false;
+            participant.wrote = false;
+        }
+    }
+
+    /// A participant that can be spoken to; `None` for one that is not there or whose connection broke.
+    pub(crate) fn sound(&mut self, group: GroupId) -> Option<&mut ServerConnection> {
+        self.opened(group).filter(|it| !it.is_broken())
+    }
+
+    /// Its name among prepared transactions.
+    pub(crate) fn id(&self) -> Option<TransactionId> {
+        self.owned.as_ref().map(Owned::id)
+    }
+
+    pub(crate) fn set_owned(&mut self, owned: Owned) {
+        self.owned = Some(owned);
+    }
+
+    /// The commit or its resolution is over: the next one gets a new name.
+    pub(crate) fn forget_id(&mut self) {
+        self.owned = None;
     }
 
     /// Takes a connection out of it.
     pub(crate) fn remove(&mut self, group: GroupId) -> Option<PooledConnection> {
-        self.participants.remove(&group)
+        self.participants.remove(&group).map(|it| it.connection)
     }
 
-    /// A block that a server opened by itself, by statements that were not understood here.
-    pub(crate) fn adopt(&mut self) {
-        if self.block == Block::None {
-            self.block = Block::Explicit;
-            self.opening = vec!["BEGIN".to_owned()];
+    /// As before BEGIN; what it used is handed out.
+    pub(crate) fn reset(&mut self) -> Vec<PooledConnection> {
+        let old = std::mem::take(self);
+        old.participants.into_values().map(|it| it.connection).collect()
+    }
+
+    fn begin_command(&self) -> &str {
+        if self.begin.is_empty() { "BEGIN" } else { &self.begin }
+    }
+
+    fn is_serializable(&self, settings: &Settings) -> bool {
+        let commands = self.opening.iter().rev().filter_map(|it| match it {
+            Step::Command(command) => Some(command.as_str()),
+            Step::Savepoint(_) => None,
+        });
+        for command in commands.chain([self.begin.as_str()]).map(str::to_ascii_lowercase) {
+            if command.contains("isolation") {
+                return command.contains("serializable");
+            }
         }
+        let current = settings.get("transaction_isolation");
+        current.or(settings.get("default_transaction_isolation")).is_some_and(|it| it == "serializable")
     }
 }
 
 impl Session {
-    /// The connection to a node on which this transaction's statements run. Opens it if need be: BEGIN, the
-    /// savepoints so far and the settings are queued in front of whatever is queued next, and nothing is sent.
+    /// The connection to a node on which this transaction's statements run. Opens it if need be: the
+    /// settings, BEGIN and the savepoints so far are queued in front of whatever is queued next, and nothing is sent.
     pub(crate) async fn participant(&mut self, group: GroupId) -> Result<&mut ServerConnection> {
-        let is_new = !self.transaction.participants.contains_key(&group);
-        if is_new {
-            let connection = self.acquire(group).await?;
-            self.transaction.participants.insert(group, connection);
+        if !self.transaction.has(group) {
+            self.check_second_node(group)?;
+            let connection = self.acquire_resolved(group).await?;
+            let participant = Participant { connection, open: false, wrote: false };
+            self.transaction.participants.insert(group, participant);
         }
-        let transaction = &mut self.transaction;
-        let connection = transaction.participants.get_mut(&group).expect("it was just put there");
-        connection.queue_settings(&self.settings);
-        if is_new && transaction.block != Block::None {
-            for command in &transaction.opening {
-                connection.queue_prologue(command);
-            }
+        let Self { transaction, settings, .. } = self;
+        let in_progress = transaction.is_in_progress();
+        let begin = transaction.begin_command().to_owned();
+        let Transaction { participants, opening, .. } = transaction;
+        let participant = participants.get_mut(&group).expect("it was just put there");
+        let connection = &mut *participant.connection;
+        if connection.is_broken() {
+            let reason = "its connection broke earlier in this transaction".to_owned();
+            return Err(Error::ConnectionLost { group, reason });
+        }
+        connection.queue_settings(settings);
+        if in_progress && !participant.open {
+            connection.queue_prologue(&begin);
+            opening.iter().for_each(|it| connection.queue_prologue(&it.command()));
+            participant.open = true;
         }
         Ok(connection)
     }
 
-    /// After a statement of its own: what it used goes back.
-    pub(crate) fn end_statement(&mut self) {
-        if self.transaction.block == Block::None {
-            self.release_all();
-        }
-    }
-
-    pub(crate) async fn commit(&mut self) -> Result<()> {
-        self.end_block("COMMIT").await
-    }
-
-    pub(crate) async fn rollback(&mut self) -> Result<()> {
-        self.end_block("ROLLBACK").await
-    }
-
-    pub(crate) async fn savepoint(&mut self, name: &str) -> Result<()> {
-        let command = format!("SAVEPOINT {}", crate::settings::quote_identifier(name));
-        self.on_all(&command).await?;
-        self.transaction.opening.push(command);
-        Ok(())
-    }
-
-    pub(crate) async fn release_savepoint(&mut self, name: &str) -> Result<()> {
-        let command = format!("RELEASE SAVEPOINT {}", crate::settings::quote_identifier(name));
-        self.on_all(&command).await?;
-        self.transaction.opening.push(command);
-        Ok(())
-    }
-
-    pub(crate) async fn rollback_to(&mut self, name: &str) -> Result<()> {
-        let command = format!("ROLLBACK TO SAVEPOINT {}", crate::settings::quote_identifier(name));
-        self.on_all(&command).await?;
-        for connection in self.transaction.participants.values_mut() {
-            connection.doubt_settings();
-        }
-        self.transaction.block = Block::Explicit;
-        self.transaction.opening.push(command);
-        Ok(())
-    }
-
-    /// A command that every participant runs; and so must those that join later.
-    pub(crate) async fn in_transaction(&mut self, command: &str) -> Result<()> {
-        self.on_all(command).await?;
-        self.transaction.opening.push(command.to_owned());
-        Ok(())
-    }
-
-    async fn on_all(&mut self, command: &str) -> Result<()> {
-        let groups: Vec<GroupId> = self.transaction.groups().collect();
+    /// Makes sure that all these nodes take part. New connections are opened one after the other.
+    pub(crate) async fn join(&mut self, groups: impl IntoIterator<Item = GroupId>) -> Result<()> {
         for group in groups {
-            if let Some(connection) = self.transaction.opened(group) {
-                connection.run(command).await?;
+            self.participant(group).await?;
+        }
+        Ok(())
+    }
+
+    /// The connections of nodes that take part already, all at once.
+    pub(crate) fn connections(&mut self) -> impl Iterator<Item = (GroupId, &mut ServerConnection)> {
+        self.transaction.participants.iter_mut().map(|(group, it)| (*group, &mut *it.connection))
+    }
+
+    /// now() of this transaction as a constant for the workers: the coordinator's, if there is a block.
+    pub(crate) async fn transaction_time(&mut self) -> Result<String> {
+        if let Some(time) = &self.transaction.time {
+            return Ok(time.clone());
+        }
+        let time = match self.transaction.block {
+            Block::None => format_time(SystemTime::now()),
+            _ => self.coordinator_time().await?,
+        };
+        self.transaction.time = Some(time.clone());
+        Ok(time)
+    }
+
+    async fn coordinator_time(&mut self) -> Result<String> {
+        let coordinator = self.participant(GroupId::COORDINATOR).await?;
+        let rows = coordinator
+            .rows(
+                "SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now()), \
+                 'YYYY-MM-DD HH24:MI:SS.US') || '+00'",
+            )
+            .await?;
+        let time = rows.into_iter().next().and_then(|it| it.into_iter().next()).flatten();
+        time.ok_or_else(|| Error::Internal("the coordinator has no time".to_owned()))
+    }
+
+    /// SAVEPOINT: the nodes hear of it with their next statement.
+    pub(crate) async fn savepoint(&mut self, name: &str) -> Result<()> {
+        let step = Step::Savepoint(name.to_owned());
+        for participant in self.transaction.participants.values_mut().filter(|it| it.open) {
+            participant.connection.queue_prologue(&step.command());
+        }
+        self.transaction.opening.push(step);
+        Ok(())
+    }
+
+    /// Whether ROLLBACK TO or RELEASE of this name would find it.
+    pub(crate) fn has_savepoint(&self, name: &str) -> bool {
+        self.find_step(name).is_ok()
+    }
+
+    /// RELEASE SAVEPOINT: with it go all that were made after it.
+    pub(crate) async fn release_savepoint(&mut self, name: &str) -> Result<()> {
+        let at = self.find_step(name)?;
+        for participant in self.transaction.participants.values_mut().filter(|it| it.open) {
+            participant.connection.queue_prologue(&format!("RELEASE SAVEPOINT {}", quote_identifier(name)));
+        }
+        let mut later = self.transaction.opening.split_off(at);
+        later.retain(|it| !it.is_savepoint());
+        self.transaction.opening.append(&mut later);
+        Ok(())
+    }
+
+    /// ROLLBACK TO SAVEPOINT, on all nodes at once: the locks taken since must go now.
+    pub(crate) async fn rollback_to(&mut self, name: &str) -> Result<()> {
+        let at = self.find_step(name)?;
+        if self.transaction.participants.values().any(|it| it.connection.is_broken()) {
+            // Its part of the transaction is gone for good.
+            return Err(Error::InFailedTransaction);
+        }
+        let command = format!("ROLLBACK TO SAVEPOINT {}", quote_identifier(name));
+        let groups = self.transaction.open_groups();
+        self.run_on(&groups, &command).await?;
+        for participant in self.transaction.participants.values_mut().filter(|it| it.open) {
+            participant.connection.doubt_settings();
+        }
+        self.transaction.opening.truncate(at + 1);
+        if self.transaction.block == Block::Failed {
+            self.transaction.block = Block::Explicit;
+        }
+        Ok(())
+    }
+
+    /// A command that every participant runs, now or when it joins: SET TRANSACTION, SET CONSTRAINTS.
+    pub(crate) async fn in_transaction(&mut self, command: &str) -> Result<()> {
+        let groups = self.transaction.open_groups();
+        self.run_on(&groups, command).await?;
+        self.transaction.opening.push(Step::Command(command.to_owned()));
+        Ok(())
+    }
+
+    /// Where a savepoint is among the steps.
+    fn find_step(&self, name: &str) -> Result<usize> {
+        let is_it = |step: &Step| matches!(step, Step::Savepoint(known) if known == name);
+        self.transaction.opening.iter().rposition(is_it).ok_or_else(|| {
+            let message = format!("savepoint \"{name}\" does not exist");
+            ErrorFields::error(SqlState::INVALID_SAVEPOINT_SPECIFICATION, message).into()
+        })
+    }
+
+    /// Runs a command on several participants in one flight each, and waits for all.
+    pub(crate) async fn run_on(&mut self, groups: &[GroupId], command: &str) -> Result<()> {
+        let mut result = Ok(());
+        for group in groups {
+            if let Some(connection) = self.transaction.opened(*group) {
+                connection.queue_query(command);
+                result = result.and(connection.flush().await);
             }
         }
-        Ok(())
-    }
-
-    async fn end_block(&mut self, command: &str) -> Result<()> {
-        let groups: Vec<GroupId> = self.transaction.groups().collect();
-        let mut result = Ok(());
-        for group in groups.into_iter().rev() {
-            let ended = self.end_on(group, command).await;
-            result = result.and(ended);
+        for group in groups {
+            result = result.and(self.finish_on(*group).await);
         }
-        self.transaction.block = Block::None;
-        self.release_all();
         result
     }
 
-    async fn end_on(&mut self, group: GroupId, command: &str) -> Result<()> {
-        let Some(connection) = self.transaction.opened(group) else { return Ok(()) };
-        if connection.is_broken() {
-            return Ok(());
+    /// Reads until a participant has answered everything. The coordinator may need its live tables for that.
+    pub(crate) async fn finish_on(&mut self, group: GroupId) -> Result<()> {
+        if group != GroupId::COORDINATOR {
+            let Some(connection) = self.transaction.opened(group) else { return Ok(()) };
+            return connection.finish().await;
         }
-        connection.queue_query(command);
-        connection.flush().await?;
         let mut result = Ok(());
         while self.transaction.opened(group).is_some_and(|it| it.is_busy()) {
-            let message = if group == GroupId::COORDINATOR {
-                self.next_coordinator_message().await?
-            } else {
-                let Some(connection) = self.transaction.opened(group) else { break };
-                connection.next_message().await?
-            };
-            if message.tag == b'E' {
-                result = Err(Error::from(crate::server::error_fields(&message.body)));
+            let message = self.next_coordinator_message().await?;
+            if message.tag == b'E' && result.is_ok() {
+                result = Err(crate::server::error_fields(&message.body).into());
             }
         }
         result
     }
 
-    fn release_all(&mut self) {
-        let groups: Vec<GroupId> = self.transaction.groups().collect();
-        for group in groups {
-            if let Some(connection) = self.transaction.remove(group) {
-                self.release(connection);
-            }
+    fn check_second_node(&self, group: GroupId) -> Result<()> {
+        let transaction = &self.transaction;
+        let alone = transaction.participants.keys().all(|it| *it == group);
+        if alone || !transaction.is_in_progress() || !transaction.is_serializable(&self.settings) {
+            return Ok(());
         }
+        Err(Error::not_supported(
+            "cannot use a second node in a SERIALIZABLE transaction",
+            "Use REPEATABLE READ, or statements of a single shard group.",
+        ))
+    }
+
+    /// A connection to a node on which no transaction of the past is still undecided.
+    async fn acquire_resolved(&mut self, group: GroupId) -> Result<PooledConnection> {
+        let router = self.router.clone();
+        router.recovery.ensure_resolved(&router, group).await?;
+        self.acquire(group).await
+    }
+
+    /// True if any participant is in a state in which COMMIT would be a rollback.
+    pub(crate) fn has_failed_participant(&self) -> bool {
+        let transaction = &self.transaction;
+        let broken = |it: &&Participant| it.wrote && it.connection.is_broken();
+        let failed = |it: &&Participant| it.open && it.connection.status() == TransactionStatus::Failed;
+        transaction.participants.values().any(|it| broken(&it) || failed(&it))
+    }
+}
+
+/// As PostgreSQL writes a timestamptz in UTC, to the microsecond.
+fn format_time(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let seconds = i64::try_from(since.as_secs()).unwrap_or(0);
+    let moment = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    let date = moment.to_zoned(jiff::tz::TimeZone::UTC);
+    format!("{}.{:06}+00", date.strftime("%Y-%m-%d %H:%M:%S"), since.subsec_micros())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_written_as_postgres_writes_it() {
+        let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 1_234_000);
+        assert_eq!(format_time(time), "2023-11-14 22:13:20.001234+00");
+    }
+
+    #[test]
+    fn the_isolation_level_is_that_of_begin_or_of_the_settings() {
+        let serializable = Settings::new(
+            [("default_transaction_isolation".to_owned(), "serializable".to_owned())].into_iter().collect(),
+        );
+        let mut transaction = Transaction::default();
+        assert!(!transaction.is_serializable(&Settings::default()));
+        assert!(transaction.is_serializable(&serializable));
+        transaction.begin(Block::Explicit, "BEGIN ISOLATION LEVEL READ COMMITTED");
+        assert!(!transaction.is_serializable(&serializable));
+        transaction.begin(Block::Explicit, "start transaction isolation level Serializable");
+        assert!(transaction.is_serializable(&Settings::default()));
     }
 }

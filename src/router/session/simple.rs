@@ -22,7 +22,9 @@ impl Session {
             self.report(error)?;
             self.abandon_implicit().await?;
         }
-        self.end_statement();
+        if let Err(error) = self.end_statement().await {
+            self.report(error)?;
+        }
         self.ready_for_query().await
     }
 

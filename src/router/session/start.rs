@@ -20,9 +20,8 @@ use crate::transaction::Transaction;
 pub(crate) async fn run(mut client: Client, wishes: Wishes, router: Arc<Router>) -> Result<()> {
     let timeout = router.config.limits.authentication_timeout;
     let authenticated = tokio::time::timeout(timeout, authenticate(&mut client, &wishes, &router)).await;
-    let authenticated = authenticated.unwrap_or_else(|_| {
-        Err(fatal(SqlState::QUERY_CANCELED, "canceling authentication due to timeout"))
-    });
+    let authenticated = authenticated
+        .unwrap_or_else(|_| Err(fatal(SqlState::QUERY_CANCELED, "canceling authentication due to timeout")));
     if let Err(error) = authenticated {
         return farewell(&mut client, error).await;
     }

@@ -95,8 +95,7 @@ impl Session {
         connection.queue_query(&refresh);
         connection.flush().await?;
         self.take_refresh().await?;
-        self.end_statement();
-        Ok(())
+        self.end_statement().await
     }
 
     pub(super) fn set_settings(&mut self, settings: Settings) {
