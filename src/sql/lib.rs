@@ -7,7 +7,10 @@
 
 mod identifier;
 mod kind;
+mod lexer;
 mod relation;
+mod shape;
+mod split;
 mod statement;
 mod tokens;
 mod walk;
@@ -18,6 +21,8 @@ pub use pg_query::{Node, NodeEnum, NodeRef};
 pub use self::identifier::{quote_identifier, quote_literal};
 pub use self::kind::{Kind, TransactionKind};
 pub use self::relation::{RelationName, RelationNames, relation_names};
+pub use self::shape::{Literal, LiteralKind, Shape, shape};
+pub use self::split::split_statements;
 pub use self::statement::{ParseError, Statement, parse};
 pub use self::tokens::{Token, Tokens};
 pub use self::walk::{UnknownNode, children, names, walk};
