@@ -85,7 +85,7 @@ impl Session {
     }
 
     /// The name under which the coordinator's own commit is recorded, for triggers that write the record.
-    pub(crate) fn gid_for_record(&mut self) -> String {
+    pub(crate) fn record_gid(&mut self) -> String {
         self.transaction_id().to_string()
     }
 
@@ -141,8 +141,9 @@ impl Session {
             }
             (1, false) => {
                 let writer = writers.into_iter().next().expect("there is one");
-                self.commit_one_phase(writer).await?;
+                // The coordinator first: a sequence that was drawn from must not go back behind the row.
                 self.commit_coordinator().await?;
+                self.commit_one_phase(writer).await?;
             }
             _ => self.commit_two_phase().await?,
         }

@@ -63,6 +63,8 @@ pub struct Transaction {
 /// A command that belongs to the transaction as a whole.
 enum Step {
     Savepoint(String),
+    /// One that the coordinator made by itself, while it runs a statement over live tables.
+    WorkerSavepoint(String),
     /// SET TRANSACTION, SET CONSTRAINTS.
     Command(String),
 }
@@ -70,13 +72,22 @@ enum Step {
 impl Step {
     fn command(&self) -> String {
         match self {
-            Self::Savepoint(name) => format!("SAVEPOINT {}", quote_identifier(name)),
+            Self::Savepoint(name) | Self::WorkerSavepoint(name) => {
+                format!("SAVEPOINT {}", quote_identifier(name))
+            }
             Self::Command(command) => command.clone(),
         }
     }
 
-    fn is_savepoint(&self) -> bool {
-        matches!(self, Self::Savepoint(_))
+    fn is_savepoint(&self, wanted: &str) -> bool {
+        match self {
+            Self::Savepoint(name) | Self::WorkerSavepoint(name) => name == wanted,
+            Self::Command(_) => false,
+        }
+    }
+
+    fn concerns(&self, group: GroupId) -> bool {
+        group != GroupId::COORDINATOR || !matches!(self, Self::WorkerSavepoint(_))
     }
 }
 
@@ -176,6 +187,10 @@ impl Transaction {
         self.participants.iter().filter(|it| it.1.open).map(|it| *it.0).collect()
     }
 
+    fn open_participants(&mut self) -> impl Iterator<Item = (GroupId, &mut Participant)> {
+        self.participants.iter_mut().filter(|it| it.1.open).map(|(group, it)| (*group, it))
+    }
+
     /// Whether statements run inside a transaction that ends with a command of its own.
     pub(crate) fn is_in_progress(&self) -> bool {
         self.block != Block::None || self.statement
@@ -238,7 +253,7 @@ impl Transaction {
     fn is_serializable(&self, settings: &Settings) -> bool {
         let commands = self.opening.iter().rev().filter_map(|it| match it {
             Step::Command(command) => Some(command.as_str()),
-            Step::Savepoint(_) => None,
+            Step::Savepoint(_) | Step::WorkerSavepoint(_) => None,
         });
         for command in commands.chain([self.begin.as_str()]).map(str::to_ascii_lowercase) {
             if command.contains("isolation") {
@@ -273,7 +288,8 @@ impl Session {
         connection.queue_settings(settings);
         if in_progress && !participant.open {
             connection.queue_prologue(&begin);
-            opening.iter().for_each(|it| connection.queue_prologue(&it.command()));
+            let steps = opening.iter().filter(|it| it.concerns(group));
+            steps.for_each(|it| connection.queue_prologue(&it.command()));
             participant.open = true;
         }
         Ok(connection)
@@ -319,12 +335,21 @@ impl Session {
 
     /// SAVEPOINT: the nodes hear of it with their next statement.
     pub(crate) async fn savepoint(&mut self, name: &str) -> Result<()> {
-        let step = Step::Savepoint(name.to_owned());
-        for participant in self.transaction.participants.values_mut().filter(|it| it.open) {
+        self.push_savepoint(Step::Savepoint(name.to_owned()));
+        Ok(())
+    }
+
+    /// The same on the workers only.
+    pub(crate) async fn savepoint_on_workers(&mut self, name: &str) -> Result<()> {
+        self.push_savepoint(Step::WorkerSavepoint(name.to_owned()));
+        Ok(())
+    }
+
+    fn push_savepoint(&mut self, step: Step) {
+        for (_, participant) in self.transaction.open_participants().filter(|it| step.concerns(it.0)) {
             participant.connection.queue_prologue(&step.command());
         }
         self.transaction.opening.push(step);
-        Ok(())
     }
 
     /// Whether ROLLBACK TO or RELEASE of this name would find it.
@@ -335,13 +360,19 @@ impl Session {
     /// RELEASE SAVEPOINT: with it go all that were made after it.
     pub(crate) async fn release_savepoint(&mut self, name: &str) -> Result<()> {
         let at = self.find_step(name)?;
-        for participant in self.transaction.participants.values_mut().filter(|it| it.open) {
-            participant.connection.queue_prologue(&format!("RELEASE SAVEPOINT {}", quote_identifier(name)));
-        }
         let mut later = self.transaction.opening.split_off(at);
-        later.retain(|it| !it.is_savepoint());
+        let command = format!("RELEASE SAVEPOINT {}", quote_identifier(name));
+        for (_, participant) in self.transaction.open_participants().filter(|it| later[0].concerns(it.0)) {
+            participant.connection.queue_prologue(&command);
+        }
+        later.retain(|it| matches!(it, Step::Command(_)));
         self.transaction.opening.append(&mut later);
         Ok(())
+    }
+
+    /// The same for one on the workers only; it may have gone with an older one already.
+    pub(crate) async fn release_on_workers(&mut self, name: &str) -> Result<()> {
+        if self.has_savepoint(name) { self.release_savepoint(name).await } else { Ok(()) }
     }
 
     /// ROLLBACK TO SAVEPOINT, on all nodes at once: the locks taken since must go now.
@@ -352,9 +383,11 @@ impl Session {
             return Err(Error::InFailedTransaction);
         }
         let command = format!("ROLLBACK TO SAVEPOINT {}", quote_identifier(name));
-        let groups = self.transaction.open_groups();
+        let step = &self.transaction.opening[at];
+        let groups =
+            self.transaction.open_groups().into_iter().filter(|it| step.concerns(*it)).collect::<Vec<_>>();
         self.run_on(&groups, &command).await?;
-        for participant in self.transaction.participants.values_mut().filter(|it| it.open) {
+        for (_, participant) in self.transaction.open_participants() {
             participant.connection.doubt_settings();
         }
         self.transaction.opening.truncate(at + 1);
@@ -362,6 +395,11 @@ impl Session {
             self.transaction.block = Block::Explicit;
         }
         Ok(())
+    }
+
+    /// The same for one on the workers only; it may have gone with an older one already.
+    pub(crate) async fn rollback_to_on_workers(&mut self, name: &str) -> Result<()> {
+        if self.has_savepoint(name) { self.rollback_to(name).await } else { Ok(()) }
     }
 
     /// A command that every participant runs, now or when it joins: SET TRANSACTION, SET CONSTRAINTS.
@@ -374,8 +412,7 @@ impl Session {
 
     /// Where a savepoint is among the steps.
     fn find_step(&self, name: &str) -> Result<usize> {
-        let is_it = |step: &Step| matches!(step, Step::Savepoint(known) if known == name);
-        self.transaction.opening.iter().rposition(is_it).ok_or_else(|| {
+        self.transaction.opening.iter().rposition(|it| it.is_savepoint(name)).ok_or_else(|| {
             let message = format!("savepoint \"{name}\" does not exist");
             ErrorFields::error(SqlState::INVALID_SAVEPOINT_SPECIFICATION, message).into()
         })
