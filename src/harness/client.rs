@@ -4,8 +4,8 @@
 //! without TLS on purpose: one test, one thread, one connection.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc::Sender;
@@ -60,8 +60,30 @@ pub enum Protocol {
     Extended,
 }
 
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
+/// A connection to a server, of either kind.
+pub(crate) trait Stream: Read + Write + Send {
+    /// A second handle to the same connection.
+    fn duplicate(&self) -> io::Result<Box<dyn Stream>>;
+    /// Tells the server that nothing more will come; its answers can still be read.
+    fn finish_writing(&self) -> io::Result<()>;
+}
+
+macro_rules! stream {
+    ($kind:ty) => {
+        impl Stream for $kind {
+            fn duplicate(&self) -> io::Result<Box<dyn Stream>> {
+                Ok(Box::new(self.try_clone()?))
+            }
+
+            fn finish_writing(&self) -> io::Result<()> {
+                self.shutdown(Shutdown::Write)
+            }
+        }
+    };
+}
+
+stream!(TcpStream);
+stream!(UnixStream);
 
 impl Client {
     pub fn connect_unix(socket: &Path, user: &str, database: &str) -> anyhow::Result<Self> {
@@ -77,7 +99,7 @@ impl Client {
         Self::start(Box::new(stream), user, password, database)
     }
 
-    fn start(stream: Box<dyn Stream>, user: &str, password: &str, database: &str) -> anyhow::Result<Self> {
+    pub(crate) fn start(stream: Box<dyn Stream>, user: &str, password: &str, database: &str) -> anyhow::Result<Self> {
         let mut client = Self { stream, received: BytesMut::new(), type_names: HashMap::new(), notices: None };
         let mut out = BytesMut::new();
         let parameters = [("user", user), ("database", database), ("client_encoding", "UTF8")];
@@ -111,6 +133,11 @@ impl Client {
             }
             self.send(&out)?;
         }
+    }
+
+    /// The bare connection, between two statements.
+    pub(crate) fn into_stream(self) -> Box<dyn Stream> {
+        self.stream
     }
 
     /// Runs one statement; an error of the server is part of the reply, a broken connection is an `Err`.

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod differential;
 pub mod group;
+pub mod hostile;
 mod postgres;
 pub mod script;
 

@@ -73,6 +73,10 @@ impl PostgresServer {
         self.dir.path()
     }
 
+    pub fn data_dir(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
     pub fn port(&self) -> u16 {
         PORT
     }
