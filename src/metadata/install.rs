@@ -26,10 +26,11 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/shard_ddl.sql"),
     include_str!("sql/distribute.sql"),
     include_str!("sql/shards.sql"),
+    include_str!("sql/alter.sql"),
     include_str!("sql/events.sql"),
 ];
 
-const WORKER: &[&str] = &[include_str!("sql/worker.sql"), include_str!("sql/worker_live.sql")];
+const WORKER: &[&str] = &[include_str!("sql/worker_live.sql"), include_str!("sql/worker.sql")];
 
 /// Installs or upgrades our objects on the coordinator, in the database that `client` is connected to as superuser.
 pub async fn install_coordinator(client: &Client, config: &InstallConfig) -> Result<(), Error> {

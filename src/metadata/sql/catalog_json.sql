@@ -4,15 +4,15 @@
 -- expression's tree is read: the functions it calls, and the nodes that are stable without being functions.
 CREATE OR REPLACE FUNCTION howdah.expression_class(tree text) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    WITH called AS (
+        SELECT p.oid, p.provolatile
+        FROM regexp_matches(tree, ':(?:funcid|opfuncid|elemfuncid|aggfnoid|winfnoid) ([1-9]\d*)', 'g') AS called (match)
+        LEFT JOIN pg_proc p ON p.oid = match[1]::oid)
     SELECT CASE
-        WHEN tree ~ '\{NEXTVALUEEXPR' OR bool_or(oid = 'nextval(regclass)'::regprocedure) THEN 'sequence'
-        WHEN bool_or(oid IS NULL OR provolatile = 'v') THEN 'volatile'
-        WHEN tree ~ '\{(SQLVALUEFUNCTION|COERCEVIAIO|XMLEXPR|JSON)' OR bool_or(provolatile = 's') THEN 'stable'
+        WHEN tree ~ '\{NEXTVALUEEXPR' OR EXISTS (SELECT FROM called WHERE oid = 'nextval(regclass)'::regprocedure) THEN 'sequence'
+        WHEN EXISTS (SELECT FROM called WHERE oid IS NULL OR provolatile = 'v') THEN 'volatile'
+        WHEN tree ~ '\{(SQLVALUEFUNCTION|COERCEVIAIO|XMLEXPR|JSON)' OR EXISTS (SELECT FROM called WHERE provolatile = 's') THEN 'stable'
         ELSE 'immutable' END
-    FROM (VALUES (0)) one
-    LEFT JOIN (regexp_matches(tree, ':(?:funcid|opfuncid|elemfuncid|aggfnoid|winfnoid) ([1-9]\d*)', 'g') AS called (match)
-        LEFT JOIN pg_proc ON pg_proc.oid = called.match[1]::oid) ON true
-    WHERE called.match IS NOT NULL OR NOT tree ~ ':(?:funcid|opfuncid|elemfuncid|aggfnoid|winfnoid) [1-9]'
 $$;
 
 CREATE OR REPLACE FUNCTION howdah.columns_json(relation oid) RETURNS json

@@ -62,6 +62,10 @@ BEGIN
         OPTIONS (schema_name ''howdah_live'', table_name ''t%1$s'')', shell::oid, shell);
     EXECUTE format('ALTER FOREIGN TABLE howdah_live.t%s OWNER TO %s', shell::oid,
         (SELECT c.relowner::regrole FROM pg_class c WHERE c.oid = shell));
+    -- The child goes with its shell, as a partition does: DROP TABLE needs no CASCADE and no help.
+    UPDATE pg_depend SET deptype = 'a'
+        WHERE classid = 'pg_class'::regclass AND objid = to_regclass(format('howdah_live.t%s', shell::oid))
+          AND refclassid = 'pg_class'::regclass AND refobjid = shell AND refobjsubid = 0 AND deptype = 'n';
 END
 $function$;
 REVOKE ALL ON FUNCTION howdah.attach_live(regclass) FROM PUBLIC;
@@ -71,13 +75,12 @@ CREATE OR REPLACE FUNCTION howdah.detach_live(shell regclass) RETURNS void
 AS $function$
 BEGIN
     EXECUTE format('DROP TRIGGER IF EXISTS howdah_guard ON %s', shell);
-    EXECUTE format('DROP TRIGGER IF EXISTS howdah_guard_truncate ON %s', shell);
     EXECUTE format('DROP FOREIGN TABLE IF EXISTS howdah_live.t%s', shell::oid);
 END
 $function$;
 REVOKE ALL ON FUNCTION howdah.detach_live(regclass) FROM PUBLIC;
 
--- A write that PostgreSQL itself runs on a shell would go to the shell. Refuse it.
+-- A write that PostgreSQL itself runs on a shell would go to the shell. Refuse it. TRUNCATE reaches the child, and by it the shards.
 CREATE OR REPLACE FUNCTION howdah.guard() RETURNS trigger
     LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $function$
@@ -86,7 +89,7 @@ BEGIN
         CASE TG_OP WHEN 'INSERT' THEN 'insert into' WHEN 'DELETE' THEN 'delete from' ELSE lower(TG_OP) END, TG_TABLE_NAME
         USING ERRCODE = 'feature_not_supported',
             DETAIL = 'Writes to distributed tables inside functions, and writes that cannot be sent to the shards, are not supported yet.',
-            HINT = 'Send the statement on its own, as a top-level INSERT, UPDATE, DELETE or TRUNCATE without subqueries on other tables.';
+            HINT = 'Send the statement on its own, as a top-level INSERT, UPDATE or DELETE without subqueries on other tables.';
 END
 $function$;
 
@@ -96,9 +99,7 @@ AS $function$
 BEGIN
     EXECUTE format('CREATE TRIGGER howdah_guard BEFORE INSERT OR UPDATE OR DELETE ON %s
         FOR EACH STATEMENT EXECUTE FUNCTION howdah.guard()', shell);
-    EXECUTE format('CREATE TRIGGER howdah_guard_truncate BEFORE TRUNCATE ON %s
-        FOR EACH STATEMENT EXECUTE FUNCTION howdah.guard()', shell);
-    EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER howdah_guard, ENABLE ALWAYS TRIGGER howdah_guard_truncate', shell);
+    EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER howdah_guard', shell);
 END
 $function$;
 REVOKE ALL ON FUNCTION howdah.guard_live(regclass) FROM PUBLIC;

@@ -280,7 +280,7 @@ $$;
 REVOKE ALL ON FUNCTION howdah.register(oid) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION howdah.create_distributed_table(relation oid, column_name text, colocate_with oid, shard_count int) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.announced_ddl = 'on' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.our_ddl = 'on' AS $$
 DECLARE
     column_number smallint;
 BEGIN
@@ -302,6 +302,7 @@ BEGIN
     PERFORM howdah.attach_live(relation);
     PERFORM howdah.move_rows(relation);
     PERFORM howdah.guard_live(relation);
+    PERFORM howdah.keep_shape(relation);
 END $$;
 
 CREATE OR REPLACE FUNCTION pg_catalog.create_distributed_table(table_name regclass, distribution_column text,
@@ -324,7 +325,7 @@ BEGIN
 END $$;
 
 CREATE OR REPLACE FUNCTION pg_catalog.create_reference_table(table_name regclass) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.announced_ddl = 'on' AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.our_ddl = 'on' AS $$
 DECLARE
     colocation int;
     shard bigint;
@@ -350,4 +351,5 @@ BEGIN
     PERFORM howdah.register(table_name);
     PERFORM howdah.copy_reference(table_name);
     PERFORM howdah.attach_reference(table_name);
+    PERFORM howdah.keep_shape(table_name);
 END $$;

@@ -1,7 +1,5 @@
--- DDL that PostgreSQL runs: what it means for the catalog, and what must not reach a shell behind the router's back.
---
--- The router sets howdah.announced_ddl for the statement that it also carries out on the shards. It is no secret: who sets
--- it by hand can only make his own table differ from its shards.
+-- DDL that PostgreSQL runs: what it means for the catalog, and for the shards of the tables that it touches. The event
+-- triggers fire wherever the statement stands, also inside functions and DO blocks.
 
 -- The distributed or reference table that an object of a DDL command is, or is part of; null for any other.
 CREATE OR REPLACE FUNCTION howdah.table_of_object(class oid, object oid) RETURNS regclass
@@ -23,32 +21,56 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT command_tag <> 'REFRESH MATERIALIZED VIEW' AND command_tag ~ '(FUNCTION|PROCEDURE|ROUTINE|AGGREGATE|OPERATOR|TYPE|DOMAIN|CAST|COLLATION|SCHEMA|EXTENSION|VIEW|RULE|TRIGGER|POLICY)'
 $$;
 
+-- Whether our own functions run this DDL. The setting alone would not do: users can set it.
+CREATE OR REPLACE FUNCTION howdah.is_our_ddl() RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT current_setting('howdah.our_ddl', true) = 'on' AND rolsuper FROM pg_roles WHERE rolname = current_user
+$$;
+
 CREATE OR REPLACE FUNCTION howdah.on_ddl_command_end() RETURNS event_trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT coalesce(howdah.is_our_ddl(), false) THEN
+        PERFORM howdah.ddl_command_end();
+    END IF;
+END $$;
+
+-- Does nothing outside of the event: PostgreSQL refuses the function that lists the commands.
+CREATE OR REPLACE FUNCTION howdah.ddl_command_end() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
-    announced constant boolean := current_setting('howdah.announced_ddl', true) = 'on';
     changed boolean := false;
+    touched regclass[] := '{}';
     command record;
-    touched regclass;
+    relation regclass;
 BEGIN
     FOR command IN SELECT classid, objid, command_tag, object_type, schema_name FROM pg_event_trigger_ddl_commands() LOOP
-        touched := howdah.table_of_object(command.classid, command.objid);
-        changed := changed OR touched IS NOT NULL OR (howdah.is_planned_with(command.command_tag) AND command.schema_name IS DISTINCT FROM 'pg_temp');
-        CONTINUE WHEN announced OR command.command_tag = 'COMMENT';
-        IF touched IS NOT NULL THEN
-            RAISE feature_not_supported USING MESSAGE = format('cannot run %s on table "%s" here', command.command_tag,
-                (SELECT relname FROM pg_class WHERE oid = touched)),
-                DETAIL = 'The shards would not be changed with it.',
-                HINT = 'Send the statement on its own, outside of functions and DO blocks.';
-        END IF;
-        IF command.classid = 'pg_class'::regclass THEN
+        relation := howdah.table_of_object(command.classid, command.objid);
+        changed := changed OR relation IS NOT NULL OR (howdah.is_planned_with(command.command_tag) AND command.schema_name IS DISTINCT FROM 'pg_temp');
+        IF command.command_tag IN ('GRANT', 'REVOKE') AND command.object_type = 'TABLE' THEN
+            touched := touched || array(SELECT howdah.tables_with_new_rights());
+        ELSIF command.command_tag = 'ALTER SCHEMA' THEN
+            touched := touched || array(SELECT logicalrelid FROM howdah.shard_shape s WHERE s.shape ->> 'schema' = command.objid::text);
+        ELSIF relation IS NOT NULL AND command.command_tag <> 'COMMENT' THEN
+            touched := touched || relation;
+        ELSIF command.classid = 'pg_class'::regclass THEN
             PERFORM howdah.check_relation(command.objid);
         END IF;
     END LOOP;
-    IF changed THEN
+    PERFORM howdah.alter_shards(t) FROM (SELECT DISTINCT t FROM unnest(touched) t ORDER BY t) touched_tables;
+    IF changed OR touched <> '{}' THEN
         PERFORM howdah.catalog_changed();
     END IF;
 END $$;
+
+-- GRANT and REVOKE do not tell what they changed.
+CREATE OR REPLACE FUNCTION howdah.tables_with_new_rights() RETURNS SETOF regclass
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT s.logicalrelid FROM howdah.shard_shape s JOIN pg_class c ON c.oid = s.logicalrelid
+    WHERE c.relacl::text IS DISTINCT FROM s.shape ->> 'acl'
+       OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+            AND a.attacl::text IS DISTINCT FROM s.shape #>> ARRAY['columns', a.attnum::text, 'acl'])
+$$;
 
 -- A table that is not distributed itself must not inherit from a shell.
 CREATE OR REPLACE FUNCTION howdah.check_relation(relation oid) RETURNS void
@@ -66,23 +88,37 @@ END $$;
 
 -- Tables go with their shards, whatever dropped them: DROP TABLE, DROP SCHEMA … CASCADE, DROP OWNED.
 CREATE OR REPLACE FUNCTION howdah.on_sql_drop() RETURNS event_trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT coalesce(howdah.is_our_ddl(), false) THEN
+        PERFORM howdah.sql_drop();
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION howdah.sql_drop() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     dropped record;
     changed boolean := false;
+    touched regclass[] := '{}';
 BEGIN
-    FOR dropped IN SELECT classid, objid, objsubid, object_type, original, schema_name, object_name, is_temporary FROM pg_event_trigger_dropped_objects() LOOP
+    FOR dropped IN SELECT * FROM pg_event_trigger_dropped_objects() LOOP
         IF dropped.classid = 'pg_class'::regclass AND dropped.objsubid = 0 AND EXISTS (
                 SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = dropped.objid) THEN
             PERFORM howdah.drop_shards(dropped.objid, dropped.schema_name, dropped.object_name);
-        END IF;
-        changed := changed OR (howdah.is_planned_with(upper(dropped.object_type)) AND dropped.object_type NOT IN ('type', 'trigger')
-            OR dropped.object_type IN ('type', 'trigger') AND dropped.original) AND NOT dropped.is_temporary;
-        IF dropped.classid = 'pg_proc'::regclass THEN
+        ELSIF dropped.object_type IN ('table column', 'table constraint', 'default value', 'trigger', 'rule', 'policy') THEN
+            touched := touched || to_regclass(format('%I.%I', dropped.address_names[1], dropped.address_names[2]));
+        ELSIF dropped.object_type = 'index' THEN
+            touched := touched || array(SELECT logicalrelid FROM howdah.shard_shape WHERE shape -> 'indexes' ? dropped.objid::text);
+        ELSIF dropped.object_type IN ('function', 'procedure', 'aggregate') THEN
             DELETE FROM howdah.distributed_function WHERE function = dropped.objid;
         END IF;
+        changed := changed OR NOT dropped.is_temporary AND howdah.is_planned_with(upper(dropped.object_type))
+            AND (dropped.original OR dropped.object_type NOT IN ('type', 'trigger'));
     END LOOP;
-    IF changed THEN
+    PERFORM howdah.alter_shards(logicalrelid) FROM (
+        SELECT logicalrelid FROM howdah.shard_shape WHERE logicalrelid = ANY (touched) ORDER BY logicalrelid) touched_tables;
+    IF changed OR EXISTS (SELECT FROM howdah.shard_shape WHERE logicalrelid = ANY (touched)) THEN
         PERFORM howdah.catalog_changed();
     END IF;
 END $$;
@@ -107,60 +143,6 @@ BEGIN
         AND NOT EXISTS (SELECT FROM howdah.pg_dist_partition p WHERE p.colocationid = c.colocationid);
 END $$;
 REVOKE ALL ON FUNCTION howdah.drop_shards(oid, text, text) FROM PUBLIC;
-
--- Called by the router before a DROP TABLE: the children would stand in its way. A transaction that does not drop the
--- tables then cannot commit.
-CREATE TABLE IF NOT EXISTS howdah.dropping (relation oid NOT NULL);
-
-CREATE OR REPLACE FUNCTION howdah.check_dropped() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_class WHERE oid = NEW.relation) THEN
-        RAISE object_in_use USING MESSAGE = format('table "%s" was to be dropped, but still exists', (SELECT relname FROM pg_class WHERE oid = NEW.relation));
-    END IF;
-    DELETE FROM howdah.dropping WHERE relation = NEW.relation;
-    RETURN NULL;
-END $$;
-REVOKE ALL ON FUNCTION howdah.check_dropped() FROM PUBLIC;
-
-DO $$
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'check_dropped') THEN
-        CREATE CONSTRAINT TRIGGER check_dropped AFTER INSERT ON howdah.dropping
-            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION howdah.check_dropped();
-        ALTER TABLE howdah.dropping ENABLE ALWAYS TRIGGER check_dropped;
-    END IF;
-END $$;
-
-CREATE OR REPLACE FUNCTION howdah.before_drop(relations oid[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.announced_ddl = 'on' AS $$
-DECLARE
-    relation oid;
-BEGIN
-    FOREACH relation IN ARRAY relations LOOP
-        PERFORM howdah.check_owner(relation);
-        IF EXISTS (SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = relation AND partmethod = 'h') THEN
-            EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', howdah.qualified(relation));
-            EXECUTE format('DROP FOREIGN TABLE IF EXISTS howdah_live.t%s', relation);
-            INSERT INTO howdah.dropping VALUES (relation);
-        END IF;
-    END LOOP;
-END $$;
-
--- Called by the router after a DDL statement on these tables that it has carried out: what the coordinator must hold besides.
-CREATE OR REPLACE FUNCTION howdah.after_ddl(relations oid[]) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.announced_ddl = 'on' AS $$
-DECLARE
-    relation oid;
-BEGIN
-    FOREACH relation IN ARRAY relations LOOP
-        CONTINUE WHEN NOT EXISTS (SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = relation);
-        PERFORM howdah.check_unique(relation, partcolumn) FROM howdah.pg_dist_partition WHERE logicalrelid = relation AND partmethod = 'h';
-        PERFORM howdah.check_foreign_keys(relation);
-        PERFORM howdah.disable_foreign_keys(relation);
-    END LOOP;
-    PERFORM howdah.catalog_changed();
-END $$;
 
 DO $$
 BEGIN

@@ -94,12 +94,21 @@ BEGIN
         CASE WHEN facts ->> 'conenforced' = 'false' THEN 'NOT ENFORCED' WHEN NOT con.convalidated THEN 'NOT VALID' END);
 END $$;
 
--- ALTER TABLE … ADD CONSTRAINT for a constraint on one shard.
+-- A statement that may call code of users, and therefore runs with the rights of the shard's owner.
+CREATE OR REPLACE FUNCTION howdah.as_owner_ddl(shard text, statement text) RETURNS text
+LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('SELECT howdah.as_owner(%L, %L)', shard, statement)
+$$;
+
+-- ALTER TABLE … ADD CONSTRAINT for a constraint on one shard. PostgreSQL builds indexes with the rights of the table's owner
+-- by itself, but checks a CHECK or a foreign key with those of whoever adds it.
 CREATE OR REPLACE FUNCTION howdah.constraint_ddl(constraint_oid oid, shardid bigint) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s', howdah.shard_relation(con.conrelid, shardid), howdah.shard_name(con.conname, shardid),
-        CASE con.contype WHEN 'f' THEN howdah.foreign_key_ddl(con, shardid) ELSE pg_get_constraintdef(con.oid) END)
-    FROM pg_constraint con WHERE con.oid = constraint_oid
+    SELECT CASE WHEN con.contype IN ('c', 'f') THEN howdah.as_owner_ddl(shard, ddl) ELSE ddl END
+    FROM pg_constraint con, howdah.shard_relation(con.conrelid, shardid) shard,
+        format('ALTER TABLE %s ADD CONSTRAINT %I %s', shard, howdah.shard_name(con.conname, shardid),
+            CASE con.contype WHEN 'f' THEN howdah.foreign_key_ddl(con, shardid) ELSE pg_get_constraintdef(con.oid) END) ddl
+    WHERE con.oid = constraint_oid
 $$;
 
 -- CREATE INDEX for an index on one shard. pg_get_indexdef() begins with the names, which are replaced as a whole.
@@ -148,6 +157,8 @@ BEGIN
              FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped),
             (SELECT 'WITH (' || string_agg(format('%s = %L', option_name, option_value), ', ') || ')'
              FROM pg_options_to_table(class.reloptions)))];
+    -- The owner first: what a constraint or an index calls runs with his rights.
+    statements := statements || format('ALTER TABLE %s OWNER TO %I', shard, pg_get_userbyid(class.relowner));
     statements := statements || array(
         SELECT howdah.constraint_ddl(oid, shardid) FROM pg_constraint
         WHERE conrelid = relation AND contype IN ('p', 'u', 'x', 'c') ORDER BY contype DESC, conname);
@@ -157,9 +168,7 @@ BEGIN
           AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x')) ORDER BY indexrelid);
     statements := statements || array(
         SELECT howdah.constraint_ddl(oid, shardid) FROM pg_constraint WHERE conrelid = relation AND contype = 'f' ORDER BY conname);
-    statements := statements
-        || format('ALTER TABLE %s OWNER TO %I', shard, pg_get_userbyid(class.relowner))
-        || array(SELECT howdah.grant_ddl(relation, shard));
+    statements := statements || array(SELECT howdah.grant_ddl(relation, shard));
     RETURN array_to_string(statements, E';\n');
 END $$;
 

@@ -6,3 +6,15 @@ GRANT USAGE ON SCHEMA howdah TO PUBLIC;
 -- takes it under its own role.
 CREATE TABLE IF NOT EXISTS howdah.fence (CHECK (false));
 GRANT SELECT, INSERT, UPDATE, DELETE ON howdah.fence TO PUBLIC;
+
+-- Runs a statement with the rights of a shard's owner. Only the router's own SQL may (howdah.exec).
+CREATE OR REPLACE FUNCTION howdah.as_owner(shard text, statement text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    owner oid;
+BEGIN
+    SELECT relowner INTO STRICT owner FROM pg_class WHERE oid = shard::regclass;
+    PERFORM howdah.own((SELECT key FROM howdah.live_key), pg_get_userbyid(owner));
+    EXECUTE format('SELECT howdah_owner.exec_%s($1)', owner) USING statement;
+END $$;
+REVOKE ALL ON FUNCTION howdah.as_owner(text, text) FROM PUBLIC;
