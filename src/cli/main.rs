@@ -1,2 +1,55 @@
-//! The `howdah` binary: arguments -> configuration -> run.
-fn main() {}
+//! The one binary: arguments to configuration to `run()`. No logic beyond that.
+mod crd;
+mod instance;
+mod local;
+mod progress;
+mod router;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Distributed PostgreSQL server groups on stock PostgreSQL.
+#[derive(Parser)]
+#[command(name = "howdah", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a whole server group on this machine.
+    #[command(subcommand)]
+    Local(local::Local),
+    /// Run the routing engine that clients connect to.
+    Router(router::Arguments),
+    /// Run one PostgreSQL server: make it, start it, keep it running.
+    Instance(instance::Arguments),
+    /// Print the CustomResourceDefinition of ServerGroup.
+    Crd,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Local(command) => command.run(),
+        Command::Router(arguments) => arguments.run(),
+        Command::Instance(arguments) => arguments.run(),
+        Command::Crd => crd::run(),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("howdah: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Logs to standard error; HOWDAH_LOG chooses what (`debug`, `howdah_router=trace`, …).
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("HOWDAH_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}

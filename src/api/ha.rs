@@ -1,0 +1,50 @@
+//! High availability: members per node, durability, detection of failures.
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct HighAvailability {
+    /// Members per node: 1 is off, 2 as Azure does, 3 a quorum.
+    pub instances: u32,
+    pub durability: Durability,
+    pub sync_number: u32,
+    pub failure_domain: String,
+    pub detection: Detection,
+    pub switchover_drain_seconds: u32,
+}
+
+impl Default for HighAvailability {
+    fn default() -> Self {
+        Self {
+            instances: 1,
+            durability: Durability::Auto,
+            sync_number: 1,
+            failure_domain: "topology.kubernetes.io/zone".into(),
+            detection: Detection::default(),
+            switchover_drain_seconds: 10,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Durability {
+    /// Preferred at two members, Required at three and more.
+    Auto,
+    Preferred,
+    Required,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Detection {
+    pub heartbeat_seconds: u32,
+    pub suspect_after_seconds: u32,
+    pub failover_delay_seconds: u32,
+}
+
+impl Default for Detection {
+    fn default() -> Self {
+        Self { heartbeat_seconds: 1, suspect_after_seconds: 3, failover_delay_seconds: 0 }
+    }
+}

@@ -1,0 +1,170 @@
+//! The spec, top down. Comments are what `kubectl explain` prints.
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Backup, Bootstrap, Coordinator, HighAvailability, MaintenanceWindow, Monitoring, Networking, Parameters,
+    PersistentVolumeClaimRetention, Resources, Scheduling, Tls, Update, Workers,
+};
+
+/// What the server group should be.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ServerGroupSpec {
+    /// Major version of PostgreSQL, 15 to 18. Empty: the image's, or the newest found by the local driver.
+    /// It never goes down.
+    pub postgres_version: String,
+    /// Any image with that PostgreSQL; empty means the operator's default.
+    pub image: String,
+    /// The database of the applications. Immutable.
+    pub database: String,
+    /// The administrator's role, not a superuser. Immutable.
+    pub admin_user: String,
+    pub admin_password_secret_ref: PasswordSecretRef,
+    pub coordinator: Coordinator,
+    pub workers: Workers,
+    /// Settings of postgresql.conf on all nodes; replication, ssl and archive settings are reserved.
+    pub parameters: Parameters,
+    pub high_availability: HighAvailability,
+    pub rebalance: Rebalance,
+    pub router: Router,
+    pub networking: Networking,
+    pub tls: Tls,
+    pub backup: Backup,
+    /// How the first data come to be. Immutable.
+    pub bootstrap: Bootstrap,
+    pub maintenance_windows: Vec<MaintenanceWindow>,
+    pub update: Update,
+    pub monitoring: Monitoring,
+    pub scheduling: Scheduling,
+    /// Merged into the pod templates last: the escape hatch.
+    pub pod_template_overlay: serde_json::Map<String, serde_json::Value>,
+    pub persistent_volume_claim_retention: PersistentVolumeClaimRetention,
+    /// No reconciliation while true.
+    pub paused: bool,
+    /// No pods while true; the data are kept.
+    pub hibernate: bool,
+}
+
+impl Default for ServerGroupSpec {
+    fn default() -> Self {
+        Self {
+            postgres_version: String::new(),
+            image: String::new(),
+            database: "app".into(),
+            admin_user: "citus".into(),
+            admin_password_secret_ref: PasswordSecretRef::default(),
+            coordinator: Coordinator::default(),
+            workers: Workers::default(),
+            parameters: Parameters::default(),
+            high_availability: HighAvailability::default(),
+            rebalance: Rebalance::default(),
+            router: Router::default(),
+            networking: Networking::default(),
+            tls: Tls::default(),
+            backup: Backup::default(),
+            bootstrap: Bootstrap::default(),
+            maintenance_windows: Vec::new(),
+            update: Update::default(),
+            monitoring: Monitoring::default(),
+            scheduling: Scheduling::default(),
+            pod_template_overlay: serde_json::Map::new(),
+            persistent_volume_claim_retention: PersistentVolumeClaimRetention::default(),
+            paused: false,
+            hibernate: false,
+        }
+    }
+}
+
+/// The secret with the administrator's password; an empty name means generated into `<name>-app`.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PasswordSecretRef {
+    pub name: String,
+    pub key: String,
+}
+
+impl Default for PasswordSecretRef {
+    fn default() -> Self {
+        Self { name: String::new(), key: "password".into() }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Rebalance {
+    pub policy: RebalancePolicy,
+    pub strategy: RebalanceStrategy,
+    pub threshold_percent: u32,
+    pub max_parallel_moves: u32,
+    pub only_in_maintenance_window: bool,
+}
+
+impl Default for Rebalance {
+    fn default() -> Self {
+        Self {
+            policy: RebalancePolicy::Auto,
+            strategy: RebalanceStrategy::ByDiskSize,
+            threshold_percent: 10,
+            max_parallel_moves: 1,
+            only_in_maintenance_window: false,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum RebalancePolicy {
+    Auto,
+    Manual,
+}
+
+/// The names are those of pg_dist_rebalance_strategy.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RebalanceStrategy {
+    ByDiskSize,
+    ByShardCount,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Router {
+    /// Routers beside the one in the coordinator's pods.
+    pub replicas: u32,
+    pub resources: Resources,
+    pub pool: Pool,
+    pub read_replicas: ReadReplicas,
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self {
+            replicas: 0,
+            resources: Resources::default(),
+            pool: Pool::default(),
+            read_replicas: ReadReplicas::Off,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Pool {
+    /// Server connections per node that one router may hold.
+    pub default_pool_size: u32,
+    pub max_client_connections: u32,
+    /// How long statements wait for a node that fails over before they fail.
+    pub failover_buffer_seconds: u32,
+}
+
+impl Default for Pool {
+    fn default() -> Self {
+        Self { default_pool_size: 50, max_client_connections: 10_000, failover_buffer_seconds: 10 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum ReadReplicas {
+    Off,
+    ReadOnlyTransactions,
+}

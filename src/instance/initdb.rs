@@ -1,0 +1,80 @@
+//! Makes the data directory, all or nothing.
+//!
+//! initdb runs without its own fsync into a directory beside; one syncfs makes it durable; a marker file
+//! then says that it is whole. A directory without the marker never held anybody's data and is made anew.
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use crate::{Error, InstanceConfig};
+
+/// True when there was nothing and now there is a data directory.
+pub(crate) async fn ensure(config: &InstanceConfig) -> Result<(), Error> {
+    if is_initialised(&config.member_dir) {
+        return Ok(());
+    }
+    let data = config.data_dir();
+    if data.exists() {
+        fs::remove_dir_all(&data).map_err(Error::file("remove", &data))?;
+    }
+    initdb(config, &data).await?;
+    make_durable(&config.member_dir).await
+}
+
+pub(crate) fn is_initialised(member_dir: &Path) -> bool {
+    member_dir.join(MARKER).exists()
+}
+
+async fn initdb(config: &InstanceConfig, data: &Path) -> Result<(), Error> {
+    let program = config.bin_dir.join("initdb");
+    let mut command = Command::new(&program);
+    command
+        .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"])
+        // The C locale orders by bytes, the same on every node and for ever, whatever the C library does;
+        // ctype C.UTF-8 where there is one, so that upper() and \w know more than ASCII.
+        .args(ctype_argument())
+        .args(["--data-checksums", "--no-instructions"])
+        .arg("-D")
+        .arg(data)
+        .stdin(Stdio::null())
+        .current_dir(&config.member_dir);
+    crate::postgres::clean_environment(&mut command);
+    let output = command.output().await.map_err(|source| Error::Spawn { program, source })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let _ = fs::remove_dir_all(data);
+    Err(Error::Initdb(reason(&String::from_utf8_lossy(&output.stderr))))
+}
+
+fn ctype_argument() -> Option<&'static str> {
+    let has_locale = |name: &str| Path::new("/usr/lib/locale").join(name).exists();
+    if has_locale("C.utf8") || has_locale("C.UTF-8") { Some("--lc-ctype=C.UTF-8") } else { None }
+}
+
+/// The line that says why, out of what initdb prints.
+fn reason(stderr: &str) -> String {
+    let telling = ["No space left on device", "FATAL", "error:", "PANIC"];
+    telling
+        .iter()
+        .find_map(|word| stderr.lines().find(|line| line.contains(word)))
+        .or_else(|| stderr.lines().rfind(|line| !line.trim().is_empty()))
+        .unwrap_or("no message")
+        .trim()
+        .to_owned()
+}
+
+async fn make_durable(member_dir: &Path) -> Result<(), Error> {
+    let directory = member_dir.to_owned();
+    let synced = tokio::task::spawn_blocking(move || -> std::io::Result<()> {
+        let handle = File::open(&directory)?;
+        nix::unistd::syncfs(&handle)?;
+        File::create(directory.join(MARKER))?.sync_all()?;
+        handle.sync_all()
+    });
+    synced.await.expect("the closure does not panic").map_err(Error::file("sync", member_dir))
+}
+
+const MARKER: &str = "initialised";

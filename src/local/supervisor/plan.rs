@@ -1,0 +1,290 @@
+//! Everything that is known before the first process starts: checked, chosen, and written down.
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use howdah_api::{ServerGroup, ServerGroupSpec};
+use howdah_group::{Desired, MemberName, NodeName, Setup, check_worker_count};
+use howdah_instance::{InstanceConfig, LoopbackConfig, TlsFiles, processes};
+use tokio::time::{Instant, sleep};
+
+use super::progress::{Progress, report};
+use crate::binaries::{self, Binaries, Wanted};
+use crate::pki::{Pki, write_private};
+use crate::record::{FORMAT, Login, Record, Secrets};
+use crate::run_dir::{RunDir, fnv};
+use crate::setup::{Server, SetUp};
+use crate::state::{STOPPING, State};
+use crate::{Error, Layout, UpRequest, parameters, ports, spec};
+
+pub(super) struct Plan {
+    pub(super) layout: Layout,
+    pub(super) spec: ServerGroupSpec,
+    pub(super) record: Record,
+    pub(super) secrets: Secrets,
+    pub(super) run_dir: RunDir,
+    pub(super) pki: Pki,
+    /// The name of our own executable, by which our processes are found.
+    pub(super) program: String,
+    /// Which build of this program sets databases up.
+    fingerprint: String,
+    /// Held for life: nobody else supervises the directory.
+    _lock: File,
+}
+
+impl Plan {
+    pub(super) async fn make(request: &UpRequest) -> Result<Self, Error> {
+        let layout = Layout::new(&request.home);
+        let lock = lock(&layout).await?;
+        let existing = Record::load(&layout)?;
+        let group = server_group(request, &layout, existing.as_ref())?;
+        note_ignored_fields(&group.spec);
+        let record = record(request, &layout, &group, existing)?;
+        check_router_port(&layout, record.port).await?;
+        let secrets = Secrets::ensure(&layout)?;
+        let pki = Pki::ensure(&layout.pki(), &record.name, record.desired().nodes())?;
+        let run_dir = RunDir::of(&layout);
+        run_dir.make(record.desired().members())?;
+        save_spec(&layout, &group)?;
+        record.save(&layout)?;
+        let (program, fingerprint) = own_binary();
+        Ok(Self { layout, spec: group.spec, record, secrets, run_dir, pki, program, fingerprint, _lock: lock })
+    }
+
+    pub(super) fn desired(&self) -> Desired {
+        self.record.desired()
+    }
+
+    pub(super) fn uri(&self) -> String {
+        self.record.uri(Login::Admin, &self.secrets)
+    }
+
+    pub(super) fn port(&self, name: MemberName) -> u16 {
+        match name {
+            MemberName::Router => self.record.port,
+            MemberName::Postgres(node) => self.record.ports[&node],
+        }
+    }
+
+    pub(super) fn server(&self, node: NodeName) -> Server {
+        Server { socket_dir: self.run_dir.node(node), port: self.record.ports[&node] }
+    }
+
+    pub(super) fn set_up(&self) -> SetUp {
+        SetUp {
+            database: self.record.database.clone(),
+            admin_user: self.record.admin_user.clone(),
+            admin_password: self.secrets.admin_password.clone(),
+            superuser_password: self.secrets.superuser_password.clone(),
+            loopback_dir: self.run_dir.loopback(),
+        }
+    }
+
+    /// Databases that this build has set up before need not be looked at again.
+    pub(super) fn done_setups(&self) -> BTreeMap<NodeName, Setup> {
+        let by_us = self.record.set_up_by.iter().filter(|it| *it.1 == self.fingerprint);
+        by_us.map(|it| (*it.0, Setup::Done)).collect()
+    }
+
+    pub(super) fn remember_setup(&mut self, node: NodeName) -> Result<(), Error> {
+        self.record.set_up_by.insert(node, self.fingerprint.clone());
+        self.record.save(&self.layout)
+    }
+
+    pub(super) fn instance_config(&self, node: NodeName) -> InstanceConfig {
+        let identity = self.pki.identity(&node.to_string());
+        let loopback = LoopbackConfig {
+            listen_dir: self.run_dir.loopback(),
+            router_socket: self.run_dir.router_loopback(),
+        };
+        InstanceConfig {
+            name: format!("{}/{node}", self.record.name),
+            bin_dir: self.record.postgres_bin.clone(),
+            member_dir: self.layout.member(MemberName::Postgres(node)),
+            socket_dir: self.run_dir.node(node),
+            port: self.record.ports[&node],
+            tls: TlsFiles { certificate: identity.certificate, key: identity.key, ca: self.pki.ca() },
+            settings: parameters::settings(&self.spec, node),
+            loopback: (node == NodeName::Coordinator).then_some(loopback),
+        }
+    }
+}
+
+/// One supervisor per directory. One that is stopping is waited for; one that runs is left alone.
+async fn lock(layout: &Layout) -> Result<File, Error> {
+    let path = layout.lock();
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::file(&path))?;
+    let begin = Instant::now();
+    while file.try_lock().is_err() {
+        let stopping = State::load_live(layout).ok().flatten().is_some_and(|it| it.phase == STOPPING);
+        let patience = if stopping { STOPPING_PATIENCE } else { RUNNING_PATIENCE };
+        if begin.elapsed() > patience {
+            return Err(Error::InUse(layout.dir().to_owned()));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(file)
+}
+
+/// The file that `up` was given, else the one of last time, else every default.
+fn server_group(request: &UpRequest, layout: &Layout, existing: Option<&Record>) -> Result<ServerGroup, Error> {
+    let mut group = match (&request.group, existing) {
+        (Some(group), _) => group.clone(),
+        (None, Some(_)) if layout.spec().exists() => spec::read(&layout.spec())?,
+        (None, _) => ServerGroup::named("local"),
+    };
+    if let Some(workers) = request.workers {
+        group.spec.workers.count = workers;
+    } else if request.group.is_none() {
+        // Without a file and a number, what is there is what is wanted.
+        group.spec.workers.count = existing.map_or(group.spec.workers.count, |it| it.workers);
+    }
+    Ok(group)
+}
+
+fn note_ignored_fields(spec: &ServerGroupSpec) {
+    let fields = spec::ignored_fields(spec);
+    if !fields.is_empty() {
+        let text = format!("ignored on one machine (for Kubernetes only): {}", fields.join(", "));
+        report(&Progress::Note { text });
+    }
+}
+
+fn record(
+    request: &UpRequest,
+    layout: &Layout,
+    group: &ServerGroup,
+    existing: Option<Record>,
+) -> Result<Record, Error> {
+    let spec = &group.spec;
+    check_worker_count(existing.as_ref().map_or(0, |it| it.workers), spec.workers.count)?;
+    if let Some(existing) = &existing {
+        check_immutable(layout, group, existing)?;
+    }
+    let binaries = find_postgres(request, layout, spec, existing.as_ref())?;
+    let port = request.port.or(existing.as_ref().map(|it| it.port)).unwrap_or(DEFAULT_PORT);
+    let mut record = existing.unwrap_or(Record {
+        format: FORMAT,
+        name: group.metadata.name.clone(),
+        database: spec.database.clone(),
+        admin_user: spec.admin_user.clone(),
+        workers: 0,
+        postgres_major: binaries.major,
+        postgres_bin: binaries.bin_dir.clone(),
+        port,
+        ports: BTreeMap::new(),
+        set_up_by: BTreeMap::new(),
+    });
+    record.workers = spec.workers.count;
+    record.postgres_bin = binaries.bin_dir;
+    record.port = port;
+    choose_ports(layout, &mut record)?;
+    Ok(record)
+}
+
+fn check_immutable(layout: &Layout, group: &ServerGroup, existing: &Record) -> Result<(), Error> {
+    let fixed = [
+        ("metadata.name", &existing.name, &group.metadata.name),
+        ("spec.database", &existing.database, &group.spec.database),
+        ("spec.adminUser", &existing.admin_user, &group.spec.admin_user),
+    ];
+    match fixed.into_iter().find(|(_, existing, wanted)| existing != wanted) {
+        None => Ok(()),
+        Some((field, existing, wanted)) => Err(Error::Immutable {
+            field,
+            existing: existing.clone(),
+            wanted: wanted.clone(),
+            dir: layout.dir().to_owned(),
+        }),
+    }
+}
+
+/// Data directories fix the version. Without data: what the spec asks for, else the newest.
+fn find_postgres(
+    request: &UpRequest,
+    layout: &Layout,
+    spec: &ServerGroupSpec,
+    existing: Option<&Record>,
+) -> Result<Binaries, Error> {
+    let asked = spec::postgres_major(spec)
+        .map_err(|message| Error::Spec { path: layout.spec(), message })?;
+    let bin_dir = request.postgres_bin.as_deref();
+    let Some(existing) = existing else {
+        let because = if asked.is_some() { " (spec.postgresVersion)" } else { "" };
+        return binaries::find(&Wanted { bin_dir, major: asked, because });
+    };
+    if asked.is_some_and(|it| it != existing.postgres_major) {
+        return Err(Error::Immutable {
+            field: "spec.postgresVersion",
+            existing: existing.postgres_major.to_string(),
+            wanted: spec.postgres_version.clone(),
+            dir: layout.dir().to_owned(),
+        });
+    }
+    let because = " (the data are of that version)";
+    let wanted = |bin_dir| Wanted { bin_dir, major: Some(existing.postgres_major), because };
+    if bin_dir.is_none() {
+        // The programs of last time, if they are still there.
+        if let Ok(found) = binaries::find(&wanted(Some(&existing.postgres_bin))) {
+            return Ok(found);
+        }
+    }
+    binaries::find(&wanted(bin_dir))
+}
+
+/// Keeps the ports of last time where they are free; the catalog follows at registration.
+fn choose_ports(layout: &Layout, record: &mut Record) -> Result<(), Error> {
+    let mut taken: BTreeSet<u16> = record.ports.values().copied().collect();
+    taken.insert(record.port);
+    for node in record.desired().nodes() {
+        let ours = || !processes::running_in(&layout.data(node), "postgres").is_empty();
+        let keep = record.ports.get(&node).is_some_and(|it| ports::is_free(*it) || ours());
+        if !keep {
+            let port = ports::choose(fnv(layout.dir()), &taken)?;
+            taken.insert(port);
+            record.ports.insert(node, port);
+        }
+    }
+    Ok(())
+}
+
+/// A router of this group that was left alone a moment ago is on its way out.
+async fn check_router_port(layout: &Layout, port: u16) -> Result<(), Error> {
+    let begin = Instant::now();
+    let router = layout.member(MemberName::Router);
+    let (program, _) = own_binary();
+    while !ports::is_free(port) {
+        if processes::running_in(&router, &program).is_empty() {
+            // Between its end and the kernel's there may be an instant.
+            sleep(Duration::from_millis(50)).await;
+            return if ports::is_free(port) { Ok(()) } else { Err(Error::PortTaken { port }) };
+        }
+        if begin.elapsed() > RUNNING_PATIENCE {
+            processes::kill_all(&router, &program);
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+fn save_spec(layout: &Layout, group: &ServerGroup) -> Result<(), Error> {
+    let text = serde_yaml::to_string(group)
+        .map_err(|error| Error::Spec { path: layout.spec(), message: error.to_string() })?;
+    write_private(&layout.spec(), &text)
+}
+
+/// The file name of this program, and which build it is.
+fn own_binary() -> (String, String) {
+    let path = std::env::current_exe().unwrap_or_default();
+    let name = path.file_name().map_or_else(|| "howdah".into(), |it| it.to_string_lossy().into_owned());
+    let name = name.strip_suffix(" (deleted)").unwrap_or(&name).to_owned();
+    let built = std::fs::metadata(Path::new("/proc/self/exe")).and_then(|it| Ok((it.modified()?, it.len())));
+    let (modified, length) = built.unwrap_or((UNIX_EPOCH, 0));
+    let seconds = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    (name, format!("{}-{seconds:x}-{length:x}", env!("CARGO_PKG_VERSION")))
+}
+
+pub(crate) const DEFAULT_PORT: u16 = 9700;
+const RUNNING_PATIENCE: Duration = Duration::from_secs(2);
+const STOPPING_PATIENCE: Duration = Duration::from_secs(60);

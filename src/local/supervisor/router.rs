@@ -1,0 +1,71 @@
+//! The router's configuration, its process, and when it counts as ready.
+use std::process::Stdio;
+use std::time::Duration;
+
+use howdah_group::{MemberName, NodeName};
+use howdah_instance::processes;
+use serde_json::json;
+use tokio::sync::mpsc::Sender;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::Event;
+use super::child::{Child, ended, spawn};
+use super::plan::Plan;
+use crate::record::{Login, SUPERUSER};
+use crate::{Error, ports, setup};
+
+/// Starts the router; it is ready when it answers a query of the administrator.
+pub(super) fn start(plan: &Plan, events: &Sender<Event>, tasks: &mut JoinSet<()>) -> Result<Child, Error> {
+    // A router whose supervisor was killed ends by itself; this one must not find its port taken.
+    processes::kill_all(&plan.layout.member(MemberName::Router), &plan.program);
+    let config = serde_json::to_string_pretty(&config(plan)).expect("a JSON value has only text keys");
+    let log = super::child::open_log(&plan.layout.member_log(MemberName::Router))?;
+    let (mut process, child) = spawn(plan, MemberName::Router, "router", &config, Stdio::from(log))?;
+    let sender = events.clone();
+    let (port, record, secrets) = (plan.record.port, plan.record.clone(), plan.secrets.clone());
+    let log = plan.layout.member_log(MemberName::Router);
+    tasks.spawn(async move {
+        let answers = async {
+            let (user, password) = (record.user(Login::Admin), secrets.password(Login::Admin));
+            while !setup::router_answers(port, &record.database, user, password).await {
+                sleep(PROBE).await;
+            }
+            let _ = sender.send(Event::Ready(MemberName::Router, None)).await;
+        };
+        let status = tokio::select! {
+            status = process.wait() => status,
+            () = answers => process.wait().await,
+        };
+        let reason = last_line(&log).unwrap_or_else(|| ended(status));
+        let _ = sender.send(Event::Ended(MemberName::Router, reason)).await;
+    });
+    Ok(child)
+}
+
+/// What `howdah router --config` reads.
+fn config(plan: &Plan) -> serde_json::Value {
+    let (server, client) = (plan.pki.identity("router-server"), plan.pki.identity("router-client"));
+    let coordinator = plan.server(NodeName::Coordinator);
+    let pool = &plan.spec.router.pool;
+    json!({
+        "listen": ports::loopback_addresses(plan.record.port),
+        "tls": {"certificate": server.certificate, "key": server.key},
+        "coordinator": {"host": coordinator.socket_dir, "port": coordinator.port},
+        "database": plan.record.database,
+        "superuser": SUPERUSER,
+        "loopback_socket": plan.run_dir.router_loopback(),
+        "node_tls": {"ca": plan.pki.ca(), "certificate": client.certificate, "key": client.key},
+        "pool": {"max_per_node": pool.default_pool_size},
+        "limits": {"clients": pool.max_client_connections},
+    })
+}
+
+/// Why a router ended is what it wrote last.
+fn last_line(log: &std::path::Path) -> Option<String> {
+    let text = std::fs::read(log).ok()?;
+    let tail = String::from_utf8_lossy(&text[text.len().saturating_sub(4096)..]).into_owned();
+    tail.lines().rfind(|it| !it.trim().is_empty()).map(str::to_owned)
+}
+
+const PROBE: Duration = Duration::from_millis(30);
