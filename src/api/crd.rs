@@ -51,9 +51,7 @@ pub fn crd_yaml() -> String {
 }
 
 fn printer_columns() -> Value {
-    let column = |name: &str, path: &str, priority: u8| {
-        json!({"name": name, "type": "string", "jsonPath": path, "priority": priority})
-    };
+    let column = |name: &str, path: &str, priority: u8| json!({"name": name, "type": "string", "jsonPath": path, "priority": priority});
     json!([
         column("Phase", ".status.phase", 0),
         column("Coord", ".status.nodes[?(@.name==\"coordinator\")].ready", 0),

@@ -14,12 +14,13 @@ pub use self::crd::{crd, crd_yaml};
 pub use self::ha::{Detection, Durability, HighAvailability};
 pub use self::kubernetes::{
     AntiAffinity, Backup, BackupRepository, Bootstrap, IssuerRef, MaintenanceWindow, Monitoring,
-    NetworkPolicyMode, Networking, PersistentVolumeClaimRetention, PodMonitor, PrimaryUpdateMethod, PvcRepository,
-    Restore, RetentionPolicy, S3Repository, Scheduling, SecretRef, Service, ServiceType, Tls, TlsMode, Update,
-    UpdateStrategy, Weekday,
+    NetworkPolicyMode, Networking, PersistentVolumeClaimRetention, PodMonitor, PrimaryUpdateMethod,
+    PvcRepository, Restore, RetentionPolicy, S3Repository, Scheduling, SecretRef, Service, ServiceType, Tls,
+    TlsMode, Update, UpdateStrategy, Weekday,
 };
 pub use self::node::{Coordinator, Edition, Parameters, Resources, Scalar, Storage, WorkerOverride, Workers};
 pub use self::resource::{API_VERSION, KIND, ObjectMeta, ServerGroup};
 pub use self::spec::{
-    PasswordSecretRef, Pool, ReadReplicas, Rebalance, RebalancePolicy, RebalanceStrategy, Router, ServerGroupSpec,
+    PasswordSecretRef, Pool, ReadReplicas, Rebalance, RebalancePolicy, RebalanceStrategy, Router,
+    ServerGroupSpec,
 };

@@ -20,7 +20,8 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         crate::log();
-        let text = std::fs::read_to_string(&self.config).with_context(|| self.config.display().to_string())?;
+        let text =
+            std::fs::read_to_string(&self.config).with_context(|| self.config.display().to_string())?;
         let config: InstanceConfig =
             serde_json::from_str(&text).with_context(|| self.config.display().to_string())?;
         // One thread, the main one: Postgres lives as long as the thread that started it.

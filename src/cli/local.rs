@@ -145,7 +145,8 @@ impl Directory {
             return Ok(dir);
         }
         let home = std::env::var_os("HOME").filter(|it| !it.is_empty()).map(PathBuf::from);
-        howdah_local::default_dir(home).ok_or_else(|| anyhow::anyhow!("there is no home directory: name one with --dir"))
+        howdah_local::default_dir(home)
+            .ok_or_else(|| anyhow::anyhow!("there is no home directory: name one with --dir"))
     }
 }
 

@@ -21,7 +21,8 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         crate::log();
-        let text = std::fs::read_to_string(&self.config).with_context(|| self.config.display().to_string())?;
+        let text =
+            std::fs::read_to_string(&self.config).with_context(|| self.config.display().to_string())?;
         let config: RouterConfig =
             serde_json::from_str(&text).with_context(|| self.config.display().to_string())?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

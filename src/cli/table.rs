@@ -1,14 +1,18 @@
 //! The status for people.
-use comfy_table::{Table, presets};
 use howdah_local::{MemberState, MemberStatus, Role, Status};
 
 pub(crate) fn status(status: &Status) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["MEMBER", "ROLE", "STATE", "PID", "POSTGRES", "PORT"]);
-    for member in &status.members {
-        table.add_row(row(member));
+    let header = ["MEMBER", "ROLE", "STATE", "PID", "POSTGRES", "PORT"].map(String::from);
+    let rows: Vec<[String; 6]> = std::iter::once(header).chain(status.members.iter().map(row)).collect();
+    let width = |column: usize| rows.iter().map(|it| it[column].len()).max().unwrap_or(0);
+    let mut text = format!("{}  {}\n", status.phase, status.uri);
+    for row in &rows {
+        let cells: Vec<String> =
+            row.iter().enumerate().map(|(column, cell)| format!("{cell:<0$}", width(column))).collect();
+        text.push('\n');
+        text.push_str(cells.join("  ").trim_end());
     }
-    format!("{}  {}\n\n{table}", status.phase, status.uri)
+    text
 }
 
 fn row(member: &MemberStatus) -> [String; 6] {

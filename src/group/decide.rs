@@ -45,7 +45,9 @@ pub struct Member {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Life {
     /// No process; since when, on the clock of `now`.
-    Down { since: Duration },
+    Down {
+        since: Duration,
+    },
     /// A process that does not serve yet.
     Starting,
     Ready,
@@ -133,9 +135,11 @@ fn pause_after(failures: u32) -> Duration {
     }
 }
 
-/// The coordinator is node 0 of its own catalog by installation; only workers are registered.
+/// The coordinator is node 0 of its own catalog by installation; workers follow in their order, so that
+/// worker k is group k + 1 in every new server group.
 fn must_register(node: NodeName, observed: &Observed) -> bool {
-    node != NodeName::Coordinator
+    let NodeName::Worker(index) = node else { return false };
+    (0..index).all(|it| observed.registered.contains(&NodeName::Worker(it)))
         && observed.is_set_up(node)
         && observed.is_set_up(NodeName::Coordinator)
         && observed.is_ready(MemberName::Postgres(node))

@@ -66,9 +66,15 @@ pub enum Event {
     Starting,
     /// Postgres accepts connections.
     #[serde(rename_all = "camelCase")]
-    Ready { postgres_pid: i32 },
+    Ready {
+        postgres_pid: i32,
+    },
     /// Postgres went away or did not start; it will be started again.
-    Exited { reason: String },
+    Exited {
+        reason: String,
+    },
     /// The instance manager ends because it cannot do its work.
-    GaveUp { reason: String },
+    GaveUp {
+        reason: String,
+    },
 }

@@ -28,7 +28,8 @@ fn write_file(path: &std::path::Path, text: &str) -> Result<(), Error> {
 }
 
 fn postgresql_conf(config: &InstanceConfig) -> String {
-    let mut text = String::from("# Written at each start; use ALTER SYSTEM or the ServerGroup's parameters.\n");
+    let mut text =
+        String::from("# Written at each start; use ALTER SYSTEM or the ServerGroup's parameters.\n");
     let mut settings: BTreeMap<&str, String> =
         config.settings.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     // What this crate relies on comes last and wins.

@@ -97,7 +97,9 @@ fn remove_stale_locks(config: &InstanceConfig) -> Result<(), Error> {
     ];
     for path in stale {
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::file("remove", path)(error)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::file("remove", path)(error));
+            }
             _ => {}
         }
     }

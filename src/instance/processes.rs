@@ -14,7 +14,9 @@ use nix::unistd::Pid;
 /// counted: they hold nothing.
 pub fn running_in(directory: &Path, program: &str) -> Vec<i32> {
     let Ok(directory) = directory.canonicalize() else { return vec![] };
-    all_pids().filter(|pid| works_in(*pid, &directory) && program_of(*pid).is_some_and(|it| it == program)).collect()
+    all_pids()
+        .filter(|pid| works_in(*pid, &directory) && program_of(*pid).is_some_and(|it| it == program))
+        .collect()
 }
 
 /// Sends a signal to each; one that is gone already is fine.
@@ -61,7 +63,11 @@ pub fn kill_all(directory: &Path, program: &str) {
 }
 
 fn all_pids() -> impl Iterator<Item = i32> {
-    fs::read_dir("/proc").into_iter().flatten().flatten().filter_map(|it| it.file_name().to_str()?.parse().ok())
+    fs::read_dir("/proc")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|it| it.file_name().to_str()?.parse().ok())
 }
 
 fn works_in(pid: i32, directory: &Path) -> bool {

@@ -116,7 +116,9 @@ fn why(config: &InstanceConfig, status: ExitStatus) -> String {
     use std::os::unix::process::ExitStatusExt as _;
     match status.signal() {
         Some(signal) => format!("postgres was killed by signal {signal}"),
-        None => postgres::last_words(&config.log_file()).unwrap_or_else(|| format!("postgres ended: {status}")),
+        None => {
+            postgres::last_words(&config.log_file()).unwrap_or_else(|| format!("postgres ended: {status}"))
+        }
     }
 }
 

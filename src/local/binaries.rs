@@ -50,8 +50,11 @@ fn fits(found: &Binaries, wanted: &Wanted<'_>) -> bool {
 
 /// Directories that may hold the programs, of this machine and of PATH.
 pub(crate) fn usual_places() -> Vec<PathBuf> {
-    let mut places: Vec<PathBuf> =
-        std::env::var_os("PATH").iter().flat_map(std::env::split_paths).filter(|it| it.is_absolute()).collect();
+    let mut places: Vec<PathBuf> = std::env::var_os("PATH")
+        .iter()
+        .flat_map(std::env::split_paths)
+        .filter(|it| it.is_absolute())
+        .collect();
     if let Ok(versions) = fs::read_dir("/usr/lib/postgresql") {
         places.extend(versions.flatten().map(|it| it.path().join("bin")));
     }

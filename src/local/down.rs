@@ -47,7 +47,11 @@ pub fn kill(dir: &Path, member: &str) -> Result<KillReport, Error> {
         return Err(Error::NoMember { member: name.to_string() });
     }
     let killed = kill_member(&layout, name);
-    if killed == 0 { Err(Error::MemberNotRunning { member: name.to_string() }) } else { Ok(KillReport { processes: killed }) }
+    if killed == 0 {
+        Err(Error::MemberNotRunning { member: name.to_string() })
+    } else {
+        Ok(KillReport { processes: killed })
+    }
 }
 
 /// The parent first: it must not start anew what is killed next.
@@ -100,7 +104,9 @@ fn remove(layout: &Layout) -> Result<(), Error> {
         let path = layout.dir().join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         match removed {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(Error::file(&path)(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::file(&path)(error));
+            }
             _ => {}
         }
     }

@@ -8,7 +8,9 @@ use howdah_group::{ShrinkRefused, UnknownName};
 pub enum Error {
     #[error("{path}: {message}")]
     Spec { path: PathBuf, message: String },
-    #[error("no PostgreSQL {wanted} found: looked in {looked}\nhint: Install one (apt-get install postgresql), or name its directory with --postgres-bin.")]
+    #[error(
+        "no PostgreSQL {wanted} found: looked in {looked}\nhint: Install one (apt-get install postgresql), or name its directory with --postgres-bin."
+    )]
     NoPostgres { wanted: String, looked: String },
     #[error("{bin_dir} holds PostgreSQL {found}, but {wanted} is needed{because}")]
     WrongVersion { bin_dir: PathBuf, found: String, wanted: String, because: &'static str },
@@ -16,17 +18,25 @@ pub enum Error {
     PortTaken { port: u16 },
     #[error("no free port between {from} and {to} on 127.0.0.1")]
     NoFreePort { from: u16, to: u16 },
-    #[error("the server group in {0} is running already\nhint: See `howdah local status`, or stop it with `howdah local down`.")]
+    #[error(
+        "the server group in {0} is running already\nhint: See `howdah local status`, or stop it with `howdah local down`."
+    )]
     InUse(PathBuf),
-    #[error("{0} is not empty and not a directory of howdah\nhint: Name a new or empty directory with --dir.")]
+    #[error(
+        "{0} is not empty and not a directory of howdah\nhint: Name a new or empty directory with --dir."
+    )]
     NotOurs(PathBuf),
     #[error("{0} was made by a newer howdah")]
     NewerFormat(PathBuf),
-    #[error("there is no server group in {0}\nhint: Start one with `howdah local up`, or name its directory with --dir.")]
+    #[error(
+        "there is no server group in {0}\nhint: Start one with `howdah local up`, or name its directory with --dir."
+    )]
     NoGroup(PathBuf),
     #[error("the server group in {0} is not running\nhint: Start it with `howdah local up`.")]
     NotRunning(PathBuf),
-    #[error("{field} is \"{existing}\" in {dir} and cannot become \"{wanted}\"\nhint: It is fixed when the group is made. Use another directory for another group.")]
+    #[error(
+        "{field} is \"{existing}\" in {dir} and cannot become \"{wanted}\"\nhint: It is fixed when the group is made. Use another directory for another group."
+    )]
     Immutable { field: &'static str, existing: String, wanted: String, dir: PathBuf },
     #[error(transparent)]
     Shrink(#[from] ShrinkRefused),
@@ -46,7 +56,9 @@ pub enum Error {
     Member { member: String, reason: String },
     #[error("{0}")]
     Supervisor(String),
-    #[error("the supervisor ended unexpectedly\nhint: See supervisor.log in the group's directory; another `howdah local up` goes on with the data.")]
+    #[error(
+        "the supervisor ended unexpectedly\nhint: See supervisor.log in the group's directory; another `howdah local up` goes on with the data."
+    )]
     SupervisorDied,
     #[error("could not make certificates: {0}")]
     Certificates(String),

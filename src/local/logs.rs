@@ -49,7 +49,8 @@ fn print(path: &Path, out: &mut impl Write) -> std::io::Result<()> {
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
     let mut text = Vec::new();
     file.read_to_end(&mut text)?;
-    let begin = if length > TAIL { text.iter().position(|it| *it == b'\n').map_or(0, |it| it + 1) } else { 0 };
+    let begin =
+        if length > TAIL { text.iter().position(|it| *it == b'\n').map_or(0, |it| it + 1) } else { 0 };
     out.write_all(&text[begin..])
 }
 

@@ -32,7 +32,8 @@ pub(crate) fn settings(spec: &ServerGroupSpec, node: NodeName) -> BTreeMap<Strin
     };
     for (name, value) in spec.parameters.iter().chain(own) {
         let name = name.to_ascii_lowercase();
-        let value = share_of_memory(&name, &value.0, spec.workers.count + 1).unwrap_or_else(|| value.0.clone());
+        let value =
+            share_of_memory(&name, &value.0, spec.workers.count + 1).unwrap_or_else(|| value.0.clone());
         settings.insert(name, value);
     }
     // Each write of a transaction may have to be prepared, on every connection at once.

@@ -27,7 +27,11 @@ pub(crate) struct Pki {
 
 impl Pki {
     /// Makes what is not there yet.
-    pub(crate) fn ensure(dir: &Path, group: &str, nodes: impl Iterator<Item = NodeName>) -> Result<Self, Error> {
+    pub(crate) fn ensure(
+        dir: &Path,
+        group: &str,
+        nodes: impl Iterator<Item = NodeName>,
+    ) -> Result<Self, Error> {
         DirBuilder::new().mode(0o700).recursive(true).create(dir).map_err(Error::file(dir))?;
         let pki = Self { dir: dir.to_owned() };
         let ca = pki.authority(group)?;

@@ -28,9 +28,7 @@ fn find(server: &Path) -> Result<PathBuf, Error> {
     let mut places = vec![server.to_owned()];
     places.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
     places.extend(binaries::usual_places());
-    places
-        .into_iter()
-        .map(|it| it.join("psql"))
-        .find(|it| it.exists())
-        .ok_or_else(|| Error::Supervisor("no psql found\nhint: Install one (apt-get install postgresql-client).".into()))
+    places.into_iter().map(|it| it.join("psql")).find(|it| it.exists()).ok_or_else(|| {
+        Error::Supervisor("no psql found\nhint: Install one (apt-get install postgresql-client).".into())
+    })
 }

@@ -54,7 +54,9 @@ impl RunDir {
 
 fn private_dir(path: &Path) -> Result<(), Error> {
     match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(Error::file(path)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(Error::file(path)(error));
+        }
         _ => {}
     }
     let metadata = fs::symlink_metadata(path).map_err(Error::file(path))?;

@@ -41,7 +41,7 @@ impl Server {
 
 /// Passwords travel in statements: they must not reach the log, whatever the settings are.
 const QUIET: &str = "SET log_statement = none; SET log_min_duration_statement = -1; \
-                     SET log_min_error_statement = panic; SET statement_timeout = 0; SET lock_timeout = 0";
+                     SET log_min_error_statement = panic; SET client_min_messages = warning; SET statement_timeout = 0; SET lock_timeout = 0";
 
 /// Roles, database, rights and the SQL of one node.
 pub(crate) async fn set_up(node: NodeName, server: &Server, plan: &SetUp) -> Result<(), Error> {
@@ -74,7 +74,9 @@ pub(crate) async fn register(coordinator: &Server, worker: &Server, database: &s
             &[&address.as_ref(), &port],
         )
         .await?;
-    client.execute("SELECT howdah.add_node('localhost', $2, address => $1)", &[&address.as_ref(), &port]).await?;
+    client
+        .execute("SELECT howdah.add_node('localhost', $2, address => $1)", &[&address.as_ref(), &port])
+        .await?;
     Ok(())
 }
 

@@ -21,7 +21,8 @@ pub(crate) fn parse(text: &str) -> Result<ServerGroup, String> {
 }
 
 fn check(group: &ServerGroup) -> Result<(), String> {
-    let expected = |field: &str, found: &str, wanted: &str| format!("{field}: \"{found}\" is not \"{wanted}\"");
+    let expected =
+        |field: &str, found: &str, wanted: &str| format!("{field}: \"{found}\" is not \"{wanted}\"");
     if group.api_version != API_VERSION {
         return Err(expected("apiVersion", &group.api_version, API_VERSION));
     }
@@ -104,7 +105,10 @@ pub(crate) fn ignored_fields(spec: &ServerGroupSpec) -> Vec<String> {
         database: spec.database.clone(),
         admin_user: spec.admin_user.clone(),
         parameters: spec.parameters.clone(),
-        coordinator: Coordinator { parameters: spec.coordinator.parameters.clone(), ..Coordinator::default() },
+        coordinator: Coordinator {
+            parameters: spec.coordinator.parameters.clone(),
+            ..Coordinator::default()
+        },
         workers: Workers {
             count: spec.workers.count,
             parameters: spec.workers.parameters.clone(),

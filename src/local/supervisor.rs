@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use self::child::Child;
-use self::plan::Plan;
 pub(crate) use self::child::{OWN_PROGRAM, open_log};
+use self::plan::Plan;
 pub use self::progress::Progress;
 use crate::state::{MemberState, STOPPING, State, member_status, phase_name};
 use crate::{Error, UpRequest, setup};
@@ -180,7 +180,9 @@ impl Supervisor {
         self.progress_step(format!("starting {name}"));
         let failures = self.observed.members.get(&name).map_or(0, |it| it.failures);
         let child = match name {
-            MemberName::Postgres(node) => child::start_instance(&self.plan, node, &self.sender, &mut self.tasks)?,
+            MemberName::Postgres(node) => {
+                child::start_instance(&self.plan, node, &self.sender, &mut self.tasks)?
+            }
             MemberName::Router => router::start(&self.plan, &self.sender, &mut self.tasks)?,
         };
         self.children.insert(name, child);
@@ -348,7 +350,9 @@ impl Supervisor {
 fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(said) => format!("{} ({})", said.message(), said.code().code()),
-        None => std::error::Error::source(error).map_or_else(|| error.to_string(), |it| format!("{error}: {it}")),
+        None => {
+            std::error::Error::source(error).map_or_else(|| error.to_string(), |it| format!("{error}: {it}"))
+        }
     }
 }
 

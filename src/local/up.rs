@@ -61,7 +61,8 @@ impl Up {
             command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
         }
         let spawned = command.spawn();
-        let mut process = spawned.map_err(|source| Error::Spawn { program: "the supervisor".into(), source })?;
+        let mut process =
+            spawned.map_err(|source| Error::Spawn { program: "the supervisor".into(), source })?;
         write_request(&mut process, &request).await?;
         let stdout = process.stdout.take().expect("stdout is piped");
         Ok(Supervised { process, lines: BufReader::new(stdout).lines() })

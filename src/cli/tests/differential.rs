@@ -1,9 +1,9 @@
 //! Every script of `src/harness/differential` on a plain PostgreSQL and on server groups: they must agree.
 
+use howdah_harness::PostgresServer;
 use howdah_harness::client::Protocol;
 use howdah_harness::differential::differences;
 use howdah_harness::group::{LocalGroup, Options, repository_root};
-use howdah_harness::PostgresServer;
 use howdah_harness::script::{self, Step, Target};
 
 #[test]
@@ -49,7 +49,9 @@ fn clear(plain: &PostgresServer, group: &LocalGroup) {
                 client.rows(drop).expect("a table is dropped");
             }
         }
-        client.rows("DROP SCHEMA IF EXISTS archive CASCADE; DROP ROLE IF EXISTS reader").expect("the rest is dropped");
+        client
+            .rows("DROP SCHEMA IF EXISTS archive CASCADE; DROP ROLE IF EXISTS reader")
+            .expect("the rest is dropped");
     }
 }
 

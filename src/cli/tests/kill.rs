@@ -18,7 +18,8 @@ const PAUSE_DEADLINE: Duration = Duration::from_secs(30);
 
 #[test]
 fn a_transaction_is_whole_or_absent_whatever_dies_during_its_commit() {
-    let group = LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &Options::default()).expect("the group starts");
+    let group =
+        LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &Options::default()).expect("the group starts");
     set_up(&group);
     let cases = POINTS.into_iter().flat_map(|point| VICTIMS.map(|victim| (point, victim)));
     for (number, (point, victim)) in cases.enumerate() {
@@ -43,7 +44,8 @@ fn check(group: &LocalGroup, round: i32, point: &'static str, victim: &str) {
     let (paused, pauses) = mpsc::channel();
     client.send_notices_to(paused);
     let committer = thread::spawn(move || write_and_commit(&mut client, round, point));
-    let pause = pauses.recv_timeout(PAUSE_DEADLINE).unwrap_or_else(|_| panic!("{case}: the commit never paused"));
+    let pause =
+        pauses.recv_timeout(PAUSE_DEADLINE).unwrap_or_else(|_| panic!("{case}: the commit never paused"));
     assert_eq!(pause, format!("paused at {point}"), "{case}");
     group.howdah(&["kill", victim]).unwrap_or_else(|error| panic!("{case}: {error:#}"));
     let outcome = committer.join().expect("the committing thread ends");
@@ -76,7 +78,8 @@ fn rows_of_round(group: &LocalGroup, round: i32, case: &str) -> i64 {
 }
 
 fn nothing_stays_prepared(group: &LocalGroup, case: &str) {
-    let prepared = "SELECT nodeport, result FROM run_command_on_all_nodes('SELECT count(*) FROM pg_prepared_xacts')";
+    let prepared =
+        "SELECT nodeport, result FROM run_command_on_all_nodes('SELECT count(*) FROM pg_prepared_xacts')";
     eventually(case, || {
         let rows = group.connect_superuser()?.rows(prepared)?;
         anyhow::ensure!(rows.len() == 3 && rows.iter().all(|row| row[1].as_deref() == Some("0")), "{rows:?}");

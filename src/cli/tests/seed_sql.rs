@@ -23,7 +23,8 @@ GROUP BY page_id";
 
 #[test]
 fn the_documentation_runs_unchanged() {
-    let group = LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &Options::default()).expect("the group starts");
+    let group =
+        LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &Options::default()).expect("the group starts");
     run(&group, MULTI_TENANT);
     let mut client = group.connect().expect("a connection");
     shards_are_even_and_colocated(&mut client);
@@ -48,10 +49,15 @@ fn run(group: &LocalGroup, script: &str) {
 }
 
 fn shards_are_even_and_colocated(client: &mut Client) {
-    let per_worker = rows(client, "SELECT count(*) FROM citus_shards WHERE table_name = 'events'::regclass GROUP BY nodename, nodeport");
+    let per_worker = rows(
+        client,
+        "SELECT count(*) FROM citus_shards WHERE table_name = 'events'::regclass GROUP BY nodename, nodeport",
+    );
     assert_eq!(per_worker, [["16"], ["16"]]);
     let tables = "'events'::regclass, 'tenants'::regclass, 'users'::regclass, 'orders'::regclass, 'events_daily'::regclass";
-    let colocated = format!("SELECT count(*), count(DISTINCT colocationid) FROM pg_dist_partition WHERE logicalrelid IN ({tables})");
+    let colocated = format!(
+        "SELECT count(*), count(DISTINCT colocationid) FROM pg_dist_partition WHERE logicalrelid IN ({tables})"
+    );
     assert_eq!(rows(client, &colocated), [["5", "1"]]);
     assert_eq!(rows(client, "SELECT event_id FROM events"), [["1"]], "one sequence, starting at 1");
 }
@@ -85,13 +91,17 @@ fn rollups_add_up(client: &mut Client) {
 }
 
 fn the_catalog_shows_shards(client: &mut Client) {
-    let ranges = rows(client, "SELECT shardminvalue, shardmaxvalue FROM pg_dist_shard WHERE logicalrelid = 'events'::regclass ORDER BY shardminvalue::int");
+    let ranges = rows(
+        client,
+        "SELECT shardminvalue, shardmaxvalue FROM pg_dist_shard WHERE logicalrelid = 'events'::regclass ORDER BY shardminvalue::int",
+    );
     assert_eq!(ranges.len(), 32);
     assert_eq!(ranges[0], ["-2147483648", "-2013265921"]);
     assert!(ranges.contains(&vec!["268435456".to_owned(), "402653183".to_owned()]));
     assert!(ranges.contains(&vec!["402653184".to_owned(), "536870911".to_owned()]));
     assert_eq!(rows(client, "SELECT min(shardid) FROM pg_dist_shard"), [["102008"]]);
-    let shard = rows(client, "SELECT logicalrelid, shardid, shardstorage FROM pg_dist_shard WHERE shardid = 102027");
+    let shard =
+        rows(client, "SELECT logicalrelid, shardid, shardstorage FROM pg_dist_shard WHERE shardid = 102027");
     assert_eq!(shard, [["events", "102027", "t"]]);
     let found = rows(
         client,
@@ -104,7 +114,10 @@ fn the_catalog_shows_shards(client: &mut Client) {
 fn sizes_follow_the_data(client: &mut Client) {
     let size = "SELECT sum(shard_size) FROM citus_shards WHERE table_name = 'events'::regclass";
     let before: i64 = rows(client, size)[0][0].parse().expect("a size");
-    rows(client, "INSERT INTO events (tenant_id, event_type, event_data) SELECT i % 100, 'load', jsonb_build_object('n', i) FROM generate_series(1, 5000) i");
+    rows(
+        client,
+        "INSERT INTO events (tenant_id, event_type, event_data) SELECT i % 100, 'load', jsonb_build_object('n', i) FROM generate_series(1, 5000) i",
+    );
     let after: i64 = rows(client, size)[0][0].parse().expect("a size");
     assert!(after > before + 100_000, "{before} -> {after}");
 }

@@ -49,7 +49,17 @@ impl Plan {
         save_spec(&layout, &group)?;
         record.save(&layout)?;
         let (program, fingerprint) = own_binary();
-        Ok(Self { layout, spec: group.spec, record, secrets, run_dir, pki, program, fingerprint, _lock: lock })
+        Ok(Self {
+            layout,
+            spec: group.spec,
+            record,
+            secrets,
+            run_dir,
+            pki,
+            program,
+            fingerprint,
+            _lock: lock,
+        })
     }
 
     pub(super) fn desired(&self) -> Desired {
@@ -114,7 +124,8 @@ impl Plan {
 /// One supervisor per directory. One that is stopping is waited for; one that runs is left alone.
 async fn lock(layout: &Layout) -> Result<File, Error> {
     let path = layout.lock();
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::file(&path))?;
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(Error::file(&path))?;
     let begin = Instant::now();
     while file.try_lock().is_err() {
         let stopping = State::load_live(layout).ok().flatten().is_some_and(|it| it.phase == STOPPING);
@@ -128,7 +139,11 @@ async fn lock(layout: &Layout) -> Result<File, Error> {
 }
 
 /// The file that `up` was given, else the one of last time, else every default.
-fn server_group(request: &UpRequest, layout: &Layout, existing: Option<&Record>) -> Result<ServerGroup, Error> {
+fn server_group(
+    request: &UpRequest,
+    layout: &Layout,
+    existing: Option<&Record>,
+) -> Result<ServerGroup, Error> {
     let mut group = match (&request.group, existing) {
         (Some(group), _) => group.clone(),
         (None, Some(_)) if layout.spec().exists() => spec::read(&layout.spec())?,
@@ -207,8 +222,7 @@ fn find_postgres(
     spec: &ServerGroupSpec,
     existing: Option<&Record>,
 ) -> Result<Binaries, Error> {
-    let asked = spec::postgres_major(spec)
-        .map_err(|message| Error::Spec { path: layout.spec(), message })?;
+    let asked = spec::postgres_major(spec).map_err(|message| Error::Spec { path: layout.spec(), message })?;
     let bin_dir = request.postgres_bin.as_deref();
     let Some(existing) = existing else {
         let because = if asked.is_some() { " (spec.postgresVersion)" } else { "" };

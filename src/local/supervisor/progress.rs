@@ -7,11 +7,19 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase", tag = "progress")]
 pub enum Progress {
     /// Something the user should know.
-    Note { text: String },
-    Step { text: String },
+    Note {
+        text: String,
+    },
+    Step {
+        text: String,
+    },
     /// The group answers queries.
-    Ready { uri: String },
-    Failed { message: String },
+    Ready {
+        uri: String,
+    },
+    Failed {
+        message: String,
+    },
 }
 
 /// The front may have left: then there is nobody to tell.

@@ -20,8 +20,7 @@ pub(super) fn start(plan: &Plan, events: &Sender<Event>, tasks: &mut JoinSet<()>
     // A router whose supervisor was killed ends by itself; this one must not find its port taken.
     processes::kill_all(&plan.layout.member(MemberName::Router), &plan.program);
     let config = serde_json::to_string_pretty(&config(plan)).expect("a JSON value has only text keys");
-    let log = super::child::open_log(&plan.layout.member_log(MemberName::Router))?;
-    let (mut process, child) = spawn(plan, MemberName::Router, "router", &config, Stdio::from(log))?;
+    let (mut process, child) = spawn(plan, MemberName::Router, "router", &config, Stdio::null())?;
     let sender = events.clone();
     let (port, record, secrets) = (plan.record.port, plan.record.clone(), plan.secrets.clone());
     let log = plan.layout.member_log(MemberName::Router);
