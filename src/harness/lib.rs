@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod differential;
+pub mod generator;
 pub mod group;
 pub mod hostile;
 mod postgres;

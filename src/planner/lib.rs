@@ -19,4 +19,6 @@ pub use self::plan::{
     KeySource, MultiShard, Piece, Plan, PlanScope, Planned, Rung, ShardKey, SingleShard, Template,
 };
 pub use self::planning::plan;
+#[doc(hidden)]
+pub use self::pushdown::plan_request;
 pub use self::request::{Request, Settings};

@@ -18,12 +18,13 @@ pub(super) fn collects_values(call: &FuncCall, name: &str, block: &Block<'_>) ->
     call.agg_distinct && !IDEMPOTENT.contains(&name) && !distinct_by_key(call, name, block)
 }
 
-/// Whether the workers' distinct values are different ones, because the distribution column is among them.
+/// Whether the workers' distinct values are different ones, because the distribution column is among them. Grouping
+/// sets need the values themselves: one value may be in several of the finest groups.
 fn distinct_by_key(call: &FuncCall, name: &str, block: &Block<'_>) -> bool {
     let is_key = |it: &Node| {
         block.element_var(Element::Expression(it)).is_some_and(|it| block.relation.keys.contains(&it))
     };
-    matches!(name, "count" | "sum") && call.args.iter().any(is_key)
+    !block.has_grouping_sets() && matches!(name, "count" | "sum") && call.args.iter().any(is_key)
 }
 
 pub(super) fn count_star() -> Node {
@@ -114,29 +115,45 @@ impl Split<'_, '_> {
     /// A DISTINCT aggregate over the values themselves, of which the workers send each at most once.
     fn collected(&mut self, call: &FuncCall) -> Result<Node, Refused> {
         let mut above = call.clone();
-        for arg in &mut above.args {
-            *arg = self.value(arg);
+        // The first argument always: without any value the workers would not even say whether there are rows.
+        for (index, arg) in above.args.iter_mut().enumerate() {
+            *arg = if index == 0 { self.row_value(arg) } else { self.value(arg) };
         }
         for sort in &mut above.agg_order {
             if let Some(NodeEnum::SortBy(it)) = sort.node.as_mut()
                 && let Some(node) = it.node.as_deref_mut()
             {
-                *node = self.value(node);
+                *node = self.sorted_argument(call, &above.args, node)?;
             }
         }
         if let Some(filter) = above.agg_filter.as_deref_mut() {
-            *filter = self.value(filter);
+            *filter = self.row_value(filter);
         }
         Ok(NodeEnum::FuncCall(Box::new(above)).into_node())
     }
 
-    /// A value of each row; constants stay, since a sort key that is not the argument itself would be refused.
+    /// DISTINCT allows to sort by arguments only.
+    fn sorted_argument(&self, call: &FuncCall, above: &[Node], node: &Node) -> Result<Node, Refused> {
+        let canonical = |it: &Node| self.analysis.canonical(it, &self.block.scope);
+        let wanted = canonical(node);
+        let index = call.args.iter().position(|it| wanted.is_some() && canonical(it) == wanted);
+        index.map(|it| above[it].clone()).ok_or_else(|| Refused::new("the order within an aggregate is not understood"))
+    }
+
+    /// A value of each row, or a constant.
     fn value(&mut self, node: &Node) -> Node {
         match node.node.as_ref() {
             Some(NodeEnum::AConst(_) | NodeEnum::ParamRef(_)) => node.clone(),
+            _ => self.row_value(node),
+        }
+    }
+
+    /// A value of each row. Rows are taken apart, since records cannot travel.
+    fn row_value(&mut self, node: &Node) -> Node {
+        match node.node.as_ref() {
             Some(NodeEnum::RowExpr(row)) => {
                 let mut row = row.clone();
-                row.args = row.args.iter().map(|it| self.value(it)).collect();
+                row.args = row.args.iter().map(|it| self.row_value(it)).collect();
                 row.set_row_format(CoercionForm::CoerceExplicitCall);
                 NodeEnum::RowExpr(row).into_node()
             }

@@ -6,7 +6,7 @@ use howdah_sql::{Node, NodeEnum};
 use super::aggregates::{collects_values, count_star};
 use super::distinct::limit_like;
 use crate::pushdown::{
-    Analysis, Block, Element, Refused, aggregate, children, children_mut, combine_query, finish, integer_node,
+    Analysis, Block, Element, Refused, aggregate, any, children, children_mut, combine_query, finish, integer_node,
     intermediate_column, intermediate_relation, limits, not_portable, sort_by_value, sort_nodes, target_node, visit,
 };
 use crate::{Merge, MultiShard};
@@ -46,7 +46,13 @@ pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<MultiS
         if matches!(value.node, Some(NodeEnum::RowExpr(_))) {
             return Err(Refused::new("rows are grouped by a row"));
         }
+        let before = split.columns.len();
         split.column(value.clone(), Role::Group);
+        // PostgreSQL releases differ in whether such columns become NULL in a set without them.
+        let odd = split.columns.len() == before || !any(value, &|it| matches!(it, NodeEnum::ColumnRef(_)));
+        if odd && block.has_grouping_sets() {
+            return Err(Refused::new("grouping sets hold a column twice, or a constant"));
+        }
     }
     let combine = split.combine_select()?;
     if split.columns.is_empty() {

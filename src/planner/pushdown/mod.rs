@@ -65,13 +65,26 @@ pub(crate) use self::template::type_of;
 pub(crate) use self::types::infer;
 
 use howdah_catalog::{Catalog, TableOid};
-use howdah_sql::ast::{SelectStmt, SetOperation};
+use howdah_sql::ast::{RangeVar, SelectStmt, SetOperation};
+use howdah_sql::{NodeEnum, RelationName};
 
 use self::query::reject_common;
-use crate::{MultiShard, Rung, Template, combine};
+use crate::{MultiShard, Request, Rung, Template, combine};
 
 /// Why neither rung takes the statement.
 pub(crate) type Reasons = Vec<(Rung, String)>;
+
+/// [`plan_select`] for a request, whatever functions it calls: for tests of the rules by themselves.
+#[doc(hidden)]
+pub fn plan_request(
+    request: &Request<'_>,
+) -> Result<(Rung, MultiShard, Vec<(Rung, String)>), Vec<(Rung, String)>> {
+    let table = |it: &RangeVar| request.names.get(&RelationName::of(it)).copied().flatten();
+    match request.statement.node() {
+        NodeEnum::SelectStmt(select) => plan_select(select, request.catalog, &table),
+        _ => Err(Vec::new()),
+    }
+}
 
 /// A plan on rung 2 or 3 for a SELECT of which every function and type may run on workers. With the reasons
 /// against rung 2, if it is rung 3.
