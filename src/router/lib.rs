@@ -18,6 +18,7 @@ mod settings;
 mod auth;
 mod client;
 mod listener;
+mod execution;
 mod router;
 mod run;
 mod session;

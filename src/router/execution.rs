@@ -1,0 +1,140 @@
+//! One execution of a planned statement: the plan, and the values it is executed with.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use howdah_pg::TypeOid;
+use howdah_pg::wire::backend::{self, ColumnDescription};
+use howdah_pg::wire::{Format, Formats, frontend};
+use howdah_planner::Planned;
+use howdah_sql::Statement;
+
+use crate::error::{Error, Result};
+
+/// All that the executor needs to know of one execution.
+#[derive(Clone, Copy)]
+pub(crate) struct Execution<'a> {
+    pub(crate) planned: &'a Planned,
+    /// The statement as parsed when it was planned. Of the same shape as `text`, but its literals may be others.
+    pub(crate) statement: &'a Arc<Statement>,
+    /// The client's text of this execution.
+    pub(crate) text: &'a str,
+    /// The literals of the shape, as they are written in `text`.
+    pub(crate) literals: &'a [&'a str],
+    /// The client's parameters; `None` in the simple protocol.
+    pub(crate) bind: Option<&'a frontend::Bind<'a>>,
+    /// What the coordinator said of the statement.
+    pub(crate) description: &'a Description,
+    /// Whether the result begins with a RowDescription: only in the simple protocol.
+    pub(crate) sends_description: bool,
+}
+
+/// The coordinator's answer to Describe: what clients are told of a statement, wherever it runs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Description {
+    pub(crate) parameters: Vec<TypeOid>,
+    /// `None` for a statement without rows.
+    pub(crate) columns: Option<Columns>,
+}
+
+/// A RowDescription.
+#[derive(Clone, Debug)]
+pub(crate) struct Columns {
+    /// The body as the coordinator sent it, all formats text.
+    body: Bytes,
+    /// Where in the body the format code of each column is.
+    formats: Vec<usize>,
+    pub(crate) columns: Vec<ColumnDescription>,
+}
+
+impl Execution<'_> {
+    /// The format of a column of the result.
+    pub(crate) fn result_format(&self, column: usize) -> Format {
+        self.bind.map_or(Format::Text, |it| it.result_formats.of(column))
+    }
+
+    /// Writes the RowDescription, if one is due here.
+    pub(crate) fn put_description(&self, to: &mut BytesMut) {
+        if let (true, Some(columns)) = (self.sends_description, &self.description.columns) {
+            columns.put(to, None);
+        }
+    }
+}
+
+impl Columns {
+    /// Reads the body of a RowDescription.
+    pub(crate) fn parse(body: &Bytes) -> Result<Self> {
+        let Ok(backend::Message::RowDescription(columns)) = backend::parse(b'T', body) else {
+            return Err(Error::Internal("a server's row description cannot be read".to_owned()));
+        };
+        let mut at = 2;
+        let formats = columns.iter().map(|it| {
+            at += it.name.len() + 1 + FIXED;
+            at - 2
+        });
+        Ok(Self { body: body.clone(), formats: formats.collect(), columns })
+    }
+
+    /// Appends the message, with the formats of a Bind.
+    pub(crate) fn put(&self, to: &mut BytesMut, formats: Option<&Formats<'_>>) {
+        to.put_u8(b'T');
+        to.put_u32(u32::try_from(self.body.len() + 4).expect("a description is short"));
+        let start = to.len();
+        to.extend_from_slice(&self.body);
+        let Some(formats) = formats.filter(|it| !it.all_text()) else { return };
+        for (column, at) in self.formats.iter().enumerate() {
+            let code = formats.of(column).code().to_be_bytes();
+            to[start + at..start + at + 2].copy_from_slice(&code);
+        }
+    }
+}
+
+/// Bytes of a column in a RowDescription behind its name.
+const FIXED: usize = 18;
+
+impl Description {
+    /// ParameterDescription, then RowDescription or NoData.
+    pub(crate) fn put_for_statement(&self, to: &mut BytesMut) {
+        backend::put_parameter_description(to, &self.parameters);
+        self.put_columns(to, None);
+    }
+
+    pub(crate) fn put_columns(&self, to: &mut BytesMut, formats: Option<&Formats<'_>>) {
+        match &self.columns {
+            Some(columns) => columns.put(to, formats),
+            None => backend::put_no_data(to),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_are_put_where_they_belong() {
+        let column = |name: &str| ColumnDescription {
+            name: name.as_bytes().into(),
+            table_oid: 0,
+            column: 0,
+            type_oid: TypeOid(23),
+            type_size: 4,
+            typmod: -1,
+            format: Format::Text,
+        };
+        let mut message = BytesMut::new();
+        backend::put_row_description(&mut message, &[column("a"), column("long name")]);
+        let columns = Columns::parse(&message.clone().freeze().slice(5..)).unwrap();
+        let mut same = BytesMut::new();
+        columns.put(&mut same, None);
+        assert_eq!(same, message);
+
+        let mut bind = BytesMut::new();
+        frontend::put_bind(&mut bind, b"", b"", &[], [], &[Format::Text, Format::Binary]);
+        let frontend::Message::Bind(bind) = frontend::parse(b'B', &bind[5..]).unwrap() else { panic!() };
+        let mut binary = BytesMut::new();
+        columns.put(&mut binary, Some(&bind.result_formats));
+        let described = Columns::parse(&binary.freeze().slice(5..)).unwrap().columns;
+        assert_eq!(described.iter().map(|it| it.format).collect::<Vec<_>>(), [Format::Text, Format::Binary]);
+    }
+}
