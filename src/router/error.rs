@@ -24,6 +24,9 @@ pub enum Error {
     /// A statement after an error in a transaction block.
     #[error("current transaction is aborted, commands ignored until end of transaction block")]
     InFailedTransaction,
+    /// A statement that has no plan.
+    #[error("{0}")]
+    Planner(#[from] howdah_planner::Error),
     #[error("{0}")]
     ProtocolViolation(String),
     #[error("invalid statement name \"{0}\"")]
@@ -62,6 +65,9 @@ impl Error {
         match self {
             Self::Postgres(fields) | Self::Fatal(fields) => fields.code(),
             Self::NotSupported { .. } => SqlState::FEATURE_NOT_SUPPORTED,
+            Self::Planner(error) => {
+                SqlState::parse(error.sqlstate().as_bytes()).unwrap_or(SqlState::INTERNAL_ERROR)
+            }
             Self::InFailedTransaction => SqlState::IN_FAILED_SQL_TRANSACTION,
             Self::ProtocolViolation(_) => SqlState::PROTOCOL_VIOLATION,
             Self::UndefinedStatement(_) => SqlState::INVALID_SQL_STATEMENT_NAME,
@@ -90,6 +96,10 @@ impl Error {
         if let Self::NotSupported { detail, hint, .. } = self {
             detail.iter().for_each(|it| fields.set(Field::Detail, it.as_str()));
             hint.iter().for_each(|it| fields.set(Field::Hint, it.as_str()));
+        }
+        if let Self::Planner(error) = self {
+            error.detail().into_iter().for_each(|it| fields.set(Field::Detail, it));
+            error.hint().into_iter().for_each(|it| fields.set(Field::Hint, it));
         }
         // A server's own FATAL ended one of our connections, not the client's session.
         fields.set_severity(if self.ends_session() { Severity::Fatal } else { Severity::Error });

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use howdah_catalog::Catalog;
 use howdah_pg::TypeOid;
 use howdah_pg::wire::backend::{self, ColumnDescription};
 use howdah_pg::wire::{Format, Formats, frontend};
 use howdah_planner::Planned;
-use howdah_sql::Statement;
+use howdah_sql::{Literal, Statement};
 
 use crate::error::{Error, Result};
 
@@ -15,18 +16,20 @@ use crate::error::{Error, Result};
 #[derive(Clone, Copy)]
 pub(crate) struct Execution<'a> {
     pub(crate) planned: &'a Planned,
+    /// The catalog that it was planned with.
+    pub(crate) catalog: &'a Arc<Catalog>,
     /// The statement as parsed when it was planned. Of the same shape as `text`, but its literals may be others.
     pub(crate) statement: &'a Arc<Statement>,
     /// The client's text of this execution.
-    pub(crate) text: &'a str,
-    /// The literals of the shape, as they are written in `text`.
-    pub(crate) literals: &'a [&'a str],
-    /// The client's parameters; `None` in the simple protocol.
+    pub(crate) text: &'a [u8],
+    /// The slots of the text's shape.
+    pub(crate) literals: &'a [Literal],
+    /// The client's parameters; `None` in the simple protocol, where the result begins with a RowDescription.
     pub(crate) bind: Option<&'a frontend::Bind<'a>>,
     /// What the coordinator said of the statement.
     pub(crate) description: &'a Description,
-    /// Whether the result begins with a RowDescription: only in the simple protocol.
-    pub(crate) sends_description: bool,
+    /// Whether the client's bytes are UTF-8.
+    pub(crate) utf8: bool,
 }
 
 /// The coordinator's answer to Describe: what clients are told of a statement, wherever it runs.
@@ -55,7 +58,7 @@ impl Execution<'_> {
 
     /// Writes the RowDescription, if one is due here.
     pub(crate) fn put_description(&self, to: &mut BytesMut) {
-        if let (true, Some(columns)) = (self.sends_description, &self.description.columns) {
+        if let (None, Some(columns)) = (self.bind, &self.description.columns) {
             columns.put(to, None);
         }
     }

@@ -18,10 +18,13 @@ mod settings;
 mod auth;
 mod client;
 mod listener;
+mod ddl;
 mod execution;
+mod executor;
 mod router;
 mod run;
 mod session;
+mod shard_error;
 mod startup;
 mod transaction;
 

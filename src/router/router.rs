@@ -11,12 +11,14 @@ use crate::cancel::CancelRegistry;
 use crate::config::RouterConfig;
 use crate::pool::Pools;
 use crate::recovery::Recovery;
+use crate::session::PlanCache;
 
 pub struct Router {
     pub(crate) config: RouterConfig,
     pub(crate) pools: Pools,
     pub(crate) recovery: Recovery,
     pub(crate) catalog: watch::Receiver<Arc<Catalog>>,
+    pub(crate) plans: PlanCache,
     pub(crate) cancels: Arc<CancelRegistry>,
     /// Keeps the mock salts of unknown roles the same from try to try.
     pub(crate) mock_nonce: [u8; 32],

@@ -21,6 +21,7 @@ use crate::listener::Listener;
 use crate::pool::Pools;
 use crate::recovery::{self, Recovery};
 use crate::router::Router;
+use crate::session::PlanCache;
 use crate::tls;
 
 /// How often idle server connections are looked through.
@@ -84,6 +85,7 @@ fn assemble(
         pools,
         recovery: Recovery::new(u64::from_be_bytes(name)),
         catalog,
+        plans: PlanCache::new(config.limits.cached_plans),
         cancels: Arc::new(CancelRegistry::default()),
         mock_nonce,
         channel_binding: channel_binding.map_or(ChannelBinding::Unavailable, ChannelBinding::ServerEndPoint),

@@ -35,9 +35,7 @@ impl Session {
             )),
             TransactionKind::CommitPrepared(_) | TransactionKind::RollbackPrepared(_) => {
                 self.refuse_if_failed()?;
-                let outcome = self.on_coordinator(text.as_bytes(), super::effects::Effects::NONE).await?;
-                self.note_outcome(outcome);
-                Ok(())
+                self.on_coordinator(text.as_bytes(), super::effects::Effects::NONE, true).await.map(drop)
             }
         }
     }

@@ -10,32 +10,37 @@ use howdah_sql::{Kind, NodeEnum, NodeRef, Statement};
 pub(crate) struct Effects {
     /// Settings, temporary objects, locks, cursors and the like may be different after it.
     pub(crate) may_change_session: bool,
+    /// May run code of users or ours, which may reach live tables: it needs a transaction around it.
+    pub(crate) runs_code: bool,
     /// Calls currval or lastval, whose answers belong to the backend.
     pub(crate) reads_sequences: bool,
 }
 
 impl Effects {
-    pub(crate) const NONE: Self = Self { may_change_session: false, reads_sequences: false };
-    pub(crate) const UNKNOWN: Self = Self { may_change_session: true, reads_sequences: true };
+    pub(crate) const NONE: Self = Self { may_change_session: false, runs_code: false, reads_sequences: false };
+    pub(crate) const UNKNOWN: Self = Self { may_change_session: true, runs_code: false, reads_sequences: true };
 
     pub(crate) fn of(statement: &Statement, catalog: &Catalog) -> Self {
-        let mut effects = Self { may_change_session: is_suspect(statement), reads_sequences: false };
+        let mut effects = Self { may_change_session: is_suspect(statement), ..Self::NONE };
         // A view, a trigger or a default may call any user function.
-        let user_code = !catalog.objects().functions.is_empty();
-        effects.may_change_session |= user_code && names_relations(statement);
+        effects.runs_code = !catalog.objects().functions.is_empty() && names_relations(statement);
         let known = howdah_sql::walk(statement.node().to_ref(), &mut |node| {
             if let NodeRef::FuncCall(call) = node {
                 let name = howdah_sql::names(&call.funcname).last().copied().unwrap_or_default();
-                effects.may_change_session |= changes_session(name) || is_user_function(name, catalog);
+                effects.may_change_session |= changes_session(name);
+                effects.runs_code |= is_ours(name) || is_user_function(name, catalog);
                 effects.reads_sequences |= matches!(name, "currval" | "lastval");
             }
         });
+        effects.may_change_session |= effects.runs_code;
+        effects.runs_code &= statement.kind().is_plannable() || *statement.kind() == Kind::CreateTableAs;
         if known.is_err() { Self::UNKNOWN } else { effects }
     }
 
     fn and(self, other: Self) -> Self {
         Self {
             may_change_session: self.may_change_session || other.may_change_session,
+            runs_code: self.runs_code || other.runs_code,
             reads_sequences: self.reads_sequences || other.reads_sequences,
         }
     }
@@ -122,6 +127,16 @@ fn names_relations(statement: &Statement) -> bool {
 
 fn is_user_function(name: &str, catalog: &Catalog) -> bool {
     !catalog.objects().functions_named(name).is_empty()
+}
+
+/// Our functions, which change the catalog or work on other nodes.
+fn is_ours(name: &str) -> bool {
+    const PREFIXES: [&str; 12] = [
+        "citus_", "create_distributed_", "create_reference_", "undistribute_", "alter_distributed_",
+        "update_distributed_", "truncate_local_data", "run_command_on_", "rebalance_", "recover_prepared_",
+        "isolate_tenant", "master_",
+    ];
+    PREFIXES.iter().any(|it| name.starts_with(it))
 }
 
 /// PostgreSQL's own functions that change the session rather than data.

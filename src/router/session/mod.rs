@@ -3,20 +3,25 @@
 //! Invariant: between two turns of an idle session outside a transaction no server connection is held,
 //! unless state that cannot be replayed pins the coordinator's backend.
 
+mod analysis;
 mod block;
+mod dispatch;
 mod effects;
 mod pin;
+mod plan_cache;
 mod relay;
 mod simple;
+mod single_shard;
 mod start;
 mod state;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use howdah_catalog::{Catalog, GroupId};
+use howdah_catalog::{Catalog, CatalogVersion, GroupId};
 use howdah_pg::SqlState;
 use howdah_pg::wire::{Relay, backend};
+use howdah_sql::Shape;
 use tokio_util::sync::CancellationToken;
 
 use crate::cancel::CancelLease;
@@ -31,6 +36,8 @@ use crate::startup::fatal;
 use crate::transaction::Transaction;
 
 use self::block::Marks;
+pub(crate) use self::plan_cache::PlanCache;
+pub(crate) use self::single_shard::{Rendering, ShardGroup, Values, shard_group};
 pub(crate) use self::start::run;
 use self::state::Kept;
 
@@ -55,6 +62,14 @@ pub struct Session {
     /// Names with a dot that the client set; PostgreSQL lists no others.
     custom_settings: BTreeSet<String>,
     marks: Marks,
+    /// Buffers for the key of the plan cache.
+    shape: Shape,
+    key: Vec<u8>,
+    scratch: Vec<u8>,
+    /// Of the settings that the meaning of text depends on, and what they say.
+    settings_hash: u64,
+    standard_strings: bool,
+    utf8: bool,
     /// The overlay may hold what ROLLBACK TO took back.
     overlay_doubted: bool,
     /// Where in a message the relay is.
@@ -69,6 +84,13 @@ impl Session {
         match &self.overlay {
             Some(overlay) => overlay.clone(),
             None => self.router.catalog.borrow().clone(),
+        }
+    }
+
+    fn catalog_version(&self) -> CatalogVersion {
+        match &self.overlay {
+            Some(overlay) => overlay.version(),
+            None => self.router.catalog.borrow().version(),
         }
     }
 
@@ -120,10 +142,6 @@ impl Session {
                 message = pin::spontaneous(&mut self.pinned) => self.relay_spontaneous(message).await?,
             }
         }
-    }
-
-    fn effects_of(&self, statement: &howdah_sql::Statement) -> effects::Effects {
-        effects::Effects::of(statement, &self.catalog())
     }
 
     /// currval and lastval must not answer for another session that had the backend before.

@@ -2,9 +2,12 @@
 
 use bytes::{Buf, Bytes};
 use howdah_catalog::GroupId;
+use howdah_pg::wire::Severity;
 
 use super::Session;
+use super::analysis::Distributed;
 use crate::error::{Error, Result};
+use crate::execution::Columns;
 use crate::server::{Message, error_fields, two_strings};
 
 impl Session {
@@ -54,17 +57,19 @@ impl Session {
     }
 
     /// Passes on everything up to ReadyForQuery, which is kept back. Whether all went well.
-    pub(super) async fn relay_query(&mut self, group: GroupId) -> Result<Outcome> {
+    pub(super) async fn relay_query(&mut self, group: GroupId, relaying: &Relaying<'_>) -> Result<Outcome> {
         let mut outcome = Outcome::Succeeded;
+        let rewrites = relaying.columns.is_some();
         loop {
-            let message =
-                self.relay_until(group, |tag| !matches!(tag, b'Z' | b'E' | b'S' | b'G' | b'W')).await?;
+            let passes = |tag| !matches!(tag, b'Z' | b'E' | b'S' | b'G' | b'W') && !(rewrites && tag == b'T');
+            let message = self.relay_until(group, passes).await?;
             match message.tag {
                 b'Z' => return Ok(outcome),
                 b'E' => {
-                    self.client.push_error(&error_fields(&message.body));
+                    self.push_server_error(&message.body, relaying);
                     outcome = Outcome::Failed;
                 }
+                b'T' => relaying.columns.iter().for_each(|it| it.put(self.client.buffer(), None)),
                 b'S' => self.relay_parameter(&message.body),
                 b'G' => self.relay_copy_in(group, &message.body).await?,
                 other => {
@@ -115,6 +120,29 @@ impl Session {
                 return Ok(());
             }
         }
+    }
+}
+
+/// What is put in the place of a server's own messages.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Relaying<'a> {
+    /// The coordinator's RowDescription for a worker's.
+    pub(super) columns: Option<&'a Columns>,
+    /// The worker's query, what it is of, and the client's text: for errors.
+    pub(super) shard: Option<(&'a str, &'a Distributed, &'a [u8])>,
+}
+
+impl Session {
+    pub(super) fn push_server_error(&mut self, body: &[u8], relaying: &Relaying<'_>) {
+        let mut fields = error_fields(body);
+        if let Some((query, distributed, text)) = relaying.shard {
+            crate::shard_error::for_client(&mut fields, query, text, &distributed.catalog);
+        }
+        // A server that ends ends one connection of ours, not the session.
+        if fields.severity() > Severity::Error {
+            fields.set_severity(Severity::Error);
+        }
+        self.client.push_error(&fields);
     }
 }
 

@@ -6,7 +6,9 @@ use howdah_pg::wire::{backend, frontend};
 use howdah_sql::{Kind, Statement};
 
 use super::Session;
-use super::relay::Outcome;
+use super::analysis::{Analyzed, Route};
+use super::effects::Effects;
+use super::relay::{Outcome, Relaying};
 use crate::error::{Error, Result};
 use crate::transaction::Block;
 
@@ -29,79 +31,89 @@ impl Session {
     }
 
     async fn run_text(&mut self, text: &[u8]) -> Result<()> {
-        // What only the coordinator can read is only for the coordinator.
-        let Ok(utf8) = str::from_utf8(text) else { return self.run_unread(text).await };
-        let Ok(statements) = howdah_sql::parse(utf8) else { return self.run_unread(text).await };
-        match statements.as_slice() {
-            [] => backend::put_empty_query_response(self.client.buffer()),
-            [only] => return self.run_statement(only).await.map(drop),
-            several => return self.run_several(several, utf8).await,
+        if !may_be_several(text) {
+            return self.run_statement(text).await.map(drop);
         }
-        Ok(())
-    }
-
-    /// Text that the grammar here does not know: the coordinator answers, most likely with a syntax error.
-    async fn run_unread(&mut self, text: &[u8]) -> Result<()> {
-        self.refuse_if_failed()?;
-        let outcome = self.on_coordinator(text, super::effects::Effects::UNKNOWN).await?;
-        self.note_outcome(outcome);
-        Ok(())
+        let statements = str::from_utf8(text).ok().and_then(|it| howdah_sql::parse(it).ok());
+        match statements {
+            Some(statements) => self.run_several(&statements, text).await,
+            // Most likely a syntax error, which is found before any of the statements runs.
+            None => {
+                self.refuse_if_failed()?;
+                self.on_coordinator(text, Effects::UNKNOWN, true).await.map(drop)
+            }
+        }
     }
 
     /// Several statements commit together, unless they say otherwise themselves.
-    async fn run_several(&mut self, statements: &[Statement], text: &str) -> Result<()> {
-        if self.transaction.block() == Block::None && self.are_local(statements) {
-            let effects = statements.iter().map(|it| self.effects_of(it)).collect();
-            let outcome = self.on_coordinator(text.as_bytes(), effects).await?;
-            self.note_outcome(outcome);
-            return Ok(());
+    async fn run_several(&mut self, statements: &[Statement], text: &[u8]) -> Result<()> {
+        if let (Block::None, Some(effects)) = (self.transaction.block(), self.effects_if_local(statements)) {
+            return self.on_coordinator(text, effects, true).await.map(drop);
         }
         for statement in statements {
             if self.transaction.block() == Block::None {
                 self.begin_implicit();
             }
-            if self.run_statement(statement).await? == Outcome::Failed {
-                self.abandon_implicit().await?;
-                return Ok(());
+            if self.run_statement(statement.text().as_bytes()).await? == Outcome::Failed {
+                return self.abandon_implicit().await;
             }
         }
-        if self.transaction.block() == Block::Implicit {
-            self.commit_block().await?;
+        match self.transaction.block() {
+            Block::Implicit => self.commit_block().await,
+            Block::None | Block::Explicit | Block::Failed => Ok(()),
         }
-        Ok(())
     }
 
-    /// Whether PostgreSQL itself can be left to run them as they stand, in one message.
-    fn are_local(&self, statements: &[Statement]) -> bool {
+    /// Whether PostgreSQL itself can be left to run them as they stand, in one message; and with what effect.
+    fn effects_if_local(&self, statements: &[Statement]) -> Option<Effects> {
         let catalog = self.catalog();
-        statements.iter().all(|statement| {
-            !matches!(statement.kind(), Kind::Transaction(_))
-                && !howdah_sql::relation_names(statement).bare().any(|it| catalog.knows_name(it))
-        })
+        let is_local = |it: &Statement| {
+            let plain = it.kind().is_plannable() || matches!(it.kind(), Kind::Set { .. } | Kind::Show | Kind::Reset);
+            plain && !howdah_sql::relation_names(it).bare().any(|it| catalog.knows_name(it))
+        };
+        let effects: Effects = statements.iter().map(|it| Effects::of(it, &catalog)).collect();
+        (statements.iter().all(is_local) && !effects.runs_code).then_some(effects)
     }
 
-    async fn run_statement(&mut self, statement: &Statement) -> Result<Outcome> {
-        if let Kind::Transaction(command) = statement.kind() {
-            return self.control(command, statement.text()).await.map(|()| Outcome::Succeeded);
+    async fn run_statement(&mut self, text: &[u8]) -> Result<Outcome> {
+        if self.transaction.block() == Block::Failed && !is_control(text) {
+            return Err(Error::InFailedTransaction);
         }
-        self.refuse_if_failed()?;
-        if self.is_set_transaction(statement) {
-            self.set_transaction(statement.text()).await?;
+        let analyzed = self.analyze(text, &[]).await?;
+        self.custom_settings.extend(analyzed.custom_settings.iter().cloned());
+        match &analyzed.route {
+            Route::Empty => {
+                backend::put_empty_query_response(self.client.buffer());
+                Ok(Outcome::Succeeded)
+            }
+            Route::Control(command) => {
+                let text = String::from_utf8_lossy(text);
+                self.control(command, text.trim().trim_end_matches(';')).await.map(|()| Outcome::Succeeded)
+            }
+            Route::Local => self.run_local(text, &analyzed).await,
+            Route::Planned(distributed) => self.run_planned(text, &analyzed, distributed).await,
+            Route::Explain(distributed) => self.run_explain(text, &analyzed, distributed).await,
+            Route::Copy => match &analyzed.statement {
+                Some(statement) => self.run_copy(statement).await,
+                None => self.on_coordinator(text, analyzed.effects, true).await,
+            },
+            Route::Utility => self.run_utility(text, &analyzed).await,
+        }
+    }
+
+    async fn run_local(&mut self, text: &[u8], analyzed: &Analyzed) -> Result<Outcome> {
+        if analyzed.statement.as_ref().is_some_and(|it| self.is_set_transaction(it)) {
+            self.set_transaction(&String::from_utf8_lossy(text)).await?;
             return Ok(Outcome::Succeeded);
         }
-        let effects = self.effects_of(statement);
-        self.custom_settings.extend(super::effects::custom_settings(statement));
-        let outcome = self.on_coordinator(statement.text().as_bytes(), effects).await?;
-        self.note_outcome(outcome);
-        Ok(outcome)
+        if analyzed.effects.runs_code {
+            self.transaction.open_statement();
+        }
+        self.on_coordinator(text, analyzed.effects, analyzed.may_write()).await
     }
 
     /// Rung 0 and rung 6: the text as it is, to the coordinator.
-    pub(super) async fn on_coordinator(
-        &mut self,
-        text: &[u8],
-        effects: super::effects::Effects,
-    ) -> Result<Outcome> {
+    pub(super) async fn on_coordinator(&mut self, text: &[u8], effects: Effects, writes: bool) -> Result<Outcome> {
         let group = GroupId::COORDINATOR;
         if effects.reads_sequences {
             self.forget_foreign_sequences().await?;
@@ -113,8 +125,14 @@ impl Session {
         if let Some(refresh) = &refresh {
             connection.queue_query(refresh);
         }
-        connection.flush().await?;
-        let outcome = self.relay_query(group).await?;
+        if writes {
+            self.transaction.mark_writer(group);
+        }
+        if let Some(connection) = self.transaction.opened(group) {
+            connection.flush().await?;
+        }
+        let outcome = self.relay_query(group, &Relaying::default()).await?;
+        self.note_outcome(outcome);
         if refreshes {
             self.take_refresh().await?;
         }
@@ -138,4 +156,20 @@ impl Session {
         self.transaction.fail();
         Ok(())
     }
+}
+
+/// A semicolon with something behind it. It may yet be part of a literal.
+fn may_be_several(text: &[u8]) -> bool {
+    let Some(at) = memchr::memchr(b';', text) else { return false };
+    if text[at + 1..].iter().all(u8::is_ascii_whitespace) {
+        return false;
+    }
+    str::from_utf8(text).is_ok_and(|it| howdah_sql::split_statements(it).len() > 1)
+}
+
+/// Whether a text is worth a look in a failed block.
+fn is_control(text: &[u8]) -> bool {
+    let Ok(text) = str::from_utf8(text) else { return false };
+    let statements = howdah_sql::parse(text).unwrap_or_default();
+    statements.is_empty() || matches!(statements[0].kind(), Kind::Transaction(_))
 }

@@ -81,6 +81,12 @@ impl Session {
             suspect: false,
             custom_settings: Default::default(),
             marks: Default::default(),
+            shape: Default::default(),
+            key: Vec::new(),
+            scratch: Vec::new(),
+            settings_hash: 0,
+            standard_strings: true,
+            utf8: true,
             overlay_doubted: false,
             relay: Default::default(),
             cancel,
@@ -106,7 +112,7 @@ impl Session {
             state::read_settings(&mut connection, &self.user).await?
         };
         connection.note_settings(self.startup_settings.clone());
-        self.settings = self.startup_settings.clone();
+        self.set_settings(self.startup_settings.clone());
         for (name, value) in connection.parameters() {
             self.client.push_parameter(name, value);
         }

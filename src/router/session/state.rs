@@ -100,6 +100,7 @@ impl Session {
 
     pub(super) fn set_settings(&mut self, settings: Settings) {
         self.settings = settings;
+        self.hash_settings();
     }
 
     /// Databases other than the group's are an ordinary PostgreSQL behind a relay: one backend per session.

@@ -1,0 +1,192 @@
+//! Who runs a planned statement: a worker, the coordinator, or the executor.
+
+use howdah_planner::{Plan, Planned, SingleShard};
+use howdah_sql::{Kind, Literal, Statement};
+
+use super::Session;
+use super::analysis::{Analyzed, Distributed};
+use super::relay::{Outcome, Relaying};
+use super::single_shard::{Rendering, ShardGroup, Values, shard_group};
+use crate::error::Result;
+use crate::execution::Execution;
+
+impl Session {
+    /// The literals of a text that was just analyzed; to be given back for their memory.
+    pub(super) fn take_literals(&mut self, text: &[u8]) -> Vec<Literal> {
+        self.shape.read(text);
+        std::mem::take(&mut self.shape.literals)
+    }
+
+    /// Runs a planned statement of the simple protocol.
+    pub(super) async fn run_planned(
+        &mut self,
+        text: &[u8],
+        analyzed: &Analyzed,
+        distributed: &Distributed,
+    ) -> Result<Outcome> {
+        let literals = self.take_literals(text);
+        let values = Values {
+            text,
+            literals: &literals,
+            bind: None,
+            parameter_types: &[],
+            utf8: self.utf8,
+        };
+        let outcome = match choose(distributed, &values)? {
+            Choice::Single(single, shard) => self.run_single(single, shard, distributed, &values).await,
+            Choice::Coordinator { writes } => {
+                self.transaction.open_statement();
+                self.on_coordinator(text, analyzed.effects, writes).await
+            }
+            Choice::Executor(planned) => {
+                let execution = execution(distributed, planned, &values)?;
+                self.execute_by_router(&execution).await
+            }
+        };
+        self.shape.literals = literals;
+        outcome
+    }
+
+    async fn run_single(
+        &mut self,
+        single: &SingleShard,
+        shard: ShardGroup,
+        distributed: &Distributed,
+        values: &Values<'_>,
+    ) -> Result<Outcome> {
+        let query = self.worker_query(single, shard, distributed, values).await?;
+        let connection = self.participant(shard.group).await?;
+        connection.queue_query(&query);
+        if single.writes {
+            self.transaction.mark_writer(shard.group);
+        }
+        if let Some(connection) = self.transaction.opened(shard.group) {
+            connection.flush().await?;
+        }
+        let relaying = Relaying {
+            columns: distributed.description.columns.as_ref(),
+            shard: Some((&query, distributed, values.text)),
+        };
+        let outcome = self.relay_query(shard.group, &relaying).await?;
+        self.note_outcome(outcome);
+        Ok(outcome)
+    }
+
+    /// The text for a worker.
+    pub(super) async fn worker_query(
+        &mut self,
+        single: &SingleShard,
+        shard: ShardGroup,
+        distributed: &Distributed,
+        values: &Values<'_>,
+    ) -> Result<String> {
+        let time = match single.uses_time {
+            true => Some(self.time_constant().await?),
+            false => None,
+        };
+        let rendering = Rendering {
+            catalog: &distributed.catalog,
+            shard: shard.index,
+            text: values.text,
+            literals: values.literals,
+            time: time.as_deref(),
+            values: &[],
+        };
+        rendering.render(&single.template)
+    }
+
+    async fn time_constant(&mut self) -> Result<String> {
+        Ok(format!("'{}'::timestamptz", self.transaction_time().await?))
+    }
+
+    /// EXPLAIN of a distributed statement, in either protocol.
+    pub(super) async fn run_explain(
+        &mut self,
+        text: &[u8],
+        analyzed: &Analyzed,
+        distributed: &Distributed,
+    ) -> Result<Outcome> {
+        let Some(statement) = &analyzed.statement else { return self.on_coordinator(text, analyzed.effects, false).await };
+        let literals = self.take_literals(distributed.statement.text().as_bytes());
+        let explained = distributed.statement.clone();
+        let values = Values {
+            text: explained.text().as_bytes(),
+            literals: &literals,
+            bind: None,
+            parameter_types: &[],
+            utf8: self.utf8,
+        };
+        let planned = match choose(distributed, &values)? {
+            Choice::Executor(planned) => planned,
+            Choice::Single(..) | Choice::Coordinator { .. } => &distributed.planned,
+        };
+        let execution = execution(distributed, planned, &values)?;
+        crate::executor::explain(self, statement, &execution).await?;
+        Ok(Outcome::Succeeded)
+    }
+
+    pub(super) async fn execute_by_router(&mut self, execution: &Execution<'_>) -> Result<Outcome> {
+        crate::executor::execute(self, execution).await?;
+        Ok(Outcome::Succeeded)
+    }
+
+    pub(super) async fn run_copy(&mut self, statement: &Statement) -> Result<Outcome> {
+        crate::executor::copy(self, statement).await?;
+        Ok(Outcome::Succeeded)
+    }
+
+    /// DDL and the like on distributed tables, or on what all nodes have. The coordinator's part is ours, what
+    /// workers need beside it is in `ddl.rs`.
+    pub(super) async fn run_utility(&mut self, text: &[u8], analyzed: &Analyzed) -> Result<Outcome> {
+        let Some(statement) = &analyzed.statement else {
+            return self.on_coordinator(text, analyzed.effects, true).await;
+        };
+        if !matches!(statement.kind(), Kind::Call | Kind::Do) && !crate::ddl::runs_alone(statement) {
+            self.transaction.open_statement();
+        }
+        crate::ddl::before(self, statement).await?;
+        let outcome = self.on_coordinator(text, analyzed.effects, true).await?;
+        if outcome == Outcome::Succeeded {
+            crate::ddl::after(self, statement).await?;
+        }
+        Ok(outcome)
+    }
+}
+
+/// What is done with a plan, now that the values are known.
+pub(super) enum Choice<'a> {
+    Single(&'a SingleShard, ShardGroup),
+    Coordinator { writes: bool },
+    Executor(&'a Planned),
+}
+
+pub(super) fn choose<'a>(distributed: &'a Distributed, values: &Values<'_>) -> Result<Choice<'a>> {
+    let mut planned = &distributed.planned;
+    if let Plan::SingleShard(single) = &planned.plan {
+        if let Some(shard) = shard_group(single, &distributed.catalog, values) {
+            return Ok(Choice::Single(single, shard));
+        }
+        planned = distributed.fallback()?;
+    }
+    Ok(match &planned.plan {
+        Plan::Coordinator { writes } => Choice::Coordinator { writes: *writes },
+        _ => Choice::Executor(planned),
+    })
+}
+
+pub(super) fn execution<'a>(
+    distributed: &'a Distributed,
+    planned: &'a Planned,
+    values: &Values<'a>,
+) -> Result<Execution<'a>> {
+    Ok(Execution {
+        planned,
+        statement: &distributed.statement,
+        catalog: &distributed.catalog,
+        text: values.text,
+        literals: values.literals,
+        bind: values.bind,
+        description: &distributed.description,
+        utf8: values.utf8,
+    })
+}
