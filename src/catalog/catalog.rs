@@ -89,14 +89,11 @@ impl Catalog {
 
     /// This catalog and one more table, or a new description of one that it has.
     pub fn with_table(&self, table: Table) -> Result<Self, InvalidCatalog> {
-        let others = self.tables.values().filter(|it| it.oid != table.oid).map(|it| Table::clone(it));
-        Self::new(Contents {
-            version: self.version,
-            database: self.database.clone(),
-            nodes: self.nodes.values().cloned().collect(),
-            tables: others.chain([table.clone()]).collect(),
-            objects: UserObjects::clone(&self.objects),
-        })
+        let mut catalog = self.clone();
+        catalog.remove(table.oid);
+        catalog.add(table)?;
+        catalog.check_colocation()?;
+        Ok(catalog)
     }
 
     pub fn version(&self) -> CatalogVersion {
@@ -179,6 +176,19 @@ impl Catalog {
         }
     }
 
+    fn remove(&mut self, oid: TableOid) {
+        let Some(table) = self.tables.remove(&oid) else { return };
+        if let Some(schemas) = self.names.get_mut(&table.name) {
+            schemas.remove(&table.schema);
+            if schemas.is_empty() {
+                self.names.remove(&table.name);
+            }
+        }
+        for shard in table.shard_ids() {
+            self.shards.remove(&shard);
+        }
+    }
+
     fn check_table(&self, table: &Table) -> Result<(), InvalidCatalog> {
         let groups: Vec<GroupId> = match &table.distribution {
             Distribution::Hash { column, shards, .. } => {
@@ -207,7 +217,7 @@ impl Catalog {
         let mut first_of: HashMap<ColocationId, &Table> = HashMap::new();
         for table in self.tables.values() {
             let first = first_of.entry(table.colocation()).or_insert(table);
-            if footprint(first) != footprint(table) {
+            if Footprint::of(first) != Footprint::of(table) {
                 return Err(InvalidCatalog::NotColocated(first.oid, table.oid));
             }
         }
@@ -217,9 +227,22 @@ impl Catalog {
 
 /// What tables of one colocation group must have in common. Reference tables may lag behind each other
 /// while a node receives its copies, so only their kind counts.
-fn footprint(table: &Table) -> Option<(TypeOid, Vec<(i32, i32, GroupId)>)> {
-    let column = table.distribution_column()?;
-    Some((column.type_oid, table.shards().iter().map(|it| (it.min, it.max, it.group)).collect()))
+#[derive(Eq, PartialEq)]
+enum Footprint {
+    Hash { type_oid: TypeOid, shards: Vec<(i32, i32, GroupId)> },
+    Reference,
+}
+
+impl Footprint {
+    fn of(table: &Table) -> Self {
+        match table.distribution_column() {
+            Some(column) => Self::Hash {
+                type_oid: column.type_oid,
+                shards: table.shards().iter().map(|it| (it.min, it.max, it.group)).collect(),
+            },
+            None => Self::Reference,
+        }
+    }
 }
 
 fn cover_all_hashes(shards: &[ShardInterval]) -> bool {

@@ -16,8 +16,10 @@ struct Case {
     name: &'static str,
     hash: &'static str,
     send: &'static str,
-    value: fn(&mut Random) -> String,
+    value: Writer,
 }
+
+type Writer = fn(&mut Random) -> String;
 
 const CASES: &[Case] = &[
     Case {
@@ -189,7 +191,7 @@ fn check_order(client: &mut Client, case: &Case, values: &str) {
 fn modifiers_do_not_change_what_is_hashed() {
     let server = PostgresServer::start().expect("PostgreSQL starts");
     let mut client = server.client("postgres").expect("connects");
-    let cases: &[(TypeOid, &str, &str, fn(&mut Random) -> String)] = &[
+    let cases: &[(TypeOid, &str, &str, Writer)] = &[
         (TypeOid::NUMERIC, "numeric(30,2)", "hash_numeric(v)", |it| {
             format!("{}.{}", it.below(1000), it.below(2000))
         }),

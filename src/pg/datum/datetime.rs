@@ -93,7 +93,7 @@ impl Timestamp {
         let at = days.checked_mul(MICROSECONDS_PER_DAY)?.checked_add(time.0)?;
         let at = at.checked_sub(seconds_east * MICROSECONDS_PER_SECOND)?;
         // Without the offset it must be in range as well.
-        let in_range = FIRST_DAY * MICROSECONDS_PER_DAY <= at && at < END_TIMESTAMP && days >= FIRST_DAY;
+        let in_range = (FIRST_DAY * MICROSECONDS_PER_DAY..END_TIMESTAMP).contains(&at) && FIRST_DAY <= days;
         in_range.then_some(Self(at))
     }
 }

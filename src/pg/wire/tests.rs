@@ -12,6 +12,7 @@ fn written(put: impl FnOnce(&mut BytesMut)) -> Vec<u8> {
     buf.to_vec()
 }
 
+#[expect(clippy::needless_pass_by_value)]
 fn check_frontend(bytes: &[u8], expected: Expect) {
     let text = match frontend::frame(bytes) {
         Ok(None) => "needs more".to_owned(),
@@ -21,6 +22,7 @@ fn check_frontend(bytes: &[u8], expected: Expect) {
     expected.assert_eq(&text);
 }
 
+#[expect(clippy::needless_pass_by_value)]
 fn check_backend(put: impl FnOnce(&mut BytesMut), expected: Expect) {
     let bytes = written(put);
     let frame = frame(&bytes).expect("valid").expect("whole");
@@ -189,6 +191,7 @@ fn errors_keep_what_they_do_not_know() {
 }
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value)]
 fn check_startup(bytes: &[u8], expected: Expect) {
     let text = match startup::startup(bytes) {
         Ok(Some((startup, used))) => format!("{startup:?}, {used} bytes"),
@@ -240,6 +243,12 @@ fn startup_packets() {
     check_startup(b"\0\0\0\x0c\x04\xd2\x16\x2e\0\0\0\x01", expect!["invalid length of startup packet"]);
 }
 
+/// PROPTEST_CASES asks for more cases.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.max(2000), failure_persistence: None, ..default }
+}
+
 /// A run of messages of some types and sizes.
 fn messages() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
     let tag = prop::sample::select(b"DDDTCZN".to_vec());
@@ -255,6 +264,8 @@ fn run_of(messages: &[(u8, Vec<u8>)]) -> Vec<u8> {
 }
 
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn no_bytes_panic(tag: u8, body: Vec<u8>) {
         let _ = frontend::parse(tag, &body);

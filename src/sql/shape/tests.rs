@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+#[expect(clippy::needless_pass_by_value)]
 fn check(text: &str, expected: Expect) {
     let shown = match shape(text) {
         None => "no shape".to_owned(),
@@ -203,6 +204,12 @@ fn agrees_with_the_scanner_on_sql() {
     }
 }
 
+/// PROPTEST_CASES asks for more cases.
+fn config() -> ProptestConfig {
+    let default = ProptestConfig::default();
+    ProptestConfig { cases: default.cases.max(4000), failure_persistence: None, ..default }
+}
+
 /// Fragments whose seams are where a lexer goes wrong.
 fn fragment() -> impl Strategy<Value = String> {
     let fixed = prop::sample::select(vec![
@@ -265,7 +272,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn literals_give_the_text_back(text in text()) {
