@@ -17,10 +17,10 @@ mod settings;
 
 mod auth;
 mod client;
-mod listener;
 mod ddl;
 mod execution;
 mod executor;
+mod listener;
 mod router;
 mod run;
 mod session;

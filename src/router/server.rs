@@ -336,6 +336,13 @@ impl ServerConnection {
         !self.expected.is_empty() || self.prologue > 0
     }
 
+    /// After a loss: nothing is expected of it any more.
+    pub(crate) fn give_up(&mut self) {
+        self.broken = true;
+        self.expected.clear();
+        self.prologue = 0;
+    }
+
     /// Whether another session may have it.
     pub(crate) fn is_clean(&self) -> bool {
         !self.broken

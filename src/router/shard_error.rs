@@ -29,7 +29,9 @@ pub(crate) fn without_shards(text: &str, catalog: &Catalog) -> Option<String> {
     for (at, _) in text.match_indices('_') {
         let digits = bytes[at + 1..].iter().take_while(|it| it.is_ascii_digit()).count();
         let end = at + 1 + digits;
-        let ends_name = !bytes.get(end).is_some_and(|it| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'$' | 0x80..));
+        let ends_name = !bytes
+            .get(end)
+            .is_some_and(|it| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'$' | 0x80..));
         let id = text[at + 1..end].parse().ok().map(ShardId);
         if ends_name && id.is_some_and(|it| catalog.table_of_shard(it).is_some()) {
             cleaned.push_str(&text[kept..at]);

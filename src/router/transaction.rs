@@ -187,6 +187,11 @@ impl Transaction {
         self.participants.iter().filter(|it| it.1.open).map(|it| *it.0).collect()
     }
 
+    /// All connections at once.
+    pub(crate) fn connections(&mut self) -> impl Iterator<Item = (GroupId, &mut ServerConnection)> {
+        self.participants.iter_mut().map(|(group, it)| (*group, &mut *it.connection))
+    }
+
     fn open_participants(&mut self) -> impl Iterator<Item = (GroupId, &mut Participant)> {
         self.participants.iter_mut().filter(|it| it.1.open).map(|(group, it)| (*group, it))
     }
@@ -305,7 +310,24 @@ impl Session {
 
     /// The connections of nodes that take part already, all at once.
     pub(crate) fn connections(&mut self) -> impl Iterator<Item = (GroupId, &mut ServerConnection)> {
-        self.transaction.participants.iter_mut().map(|(group, it)| (*group, &mut *it.connection))
+        self.transaction.connections()
+    }
+
+    /// Reads the rows of everything that is under way on the coordinator, as text.
+    pub(crate) async fn coordinator_rows(&mut self) -> Result<Vec<Vec<Option<String>>>> {
+        let mut rows = Vec::new();
+        let mut result = Ok(());
+        while self.transaction.opened(GroupId::COORDINATOR).is_some_and(|it| it.is_busy()) {
+            let message = self.next_coordinator_message().await?;
+            match message.tag {
+                b'D' => rows.push(crate::server::text_row(&message.body)),
+                b'E' if result.is_ok() => {
+                    result = Err(Error::from(crate::server::error_fields(&message.body)));
+                }
+                _ => {}
+            }
+        }
+        result.map(|()| rows)
     }
 
     /// now() of this transaction as a constant for the workers: the coordinator's, if there is a block.

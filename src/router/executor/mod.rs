@@ -1,19 +1,85 @@
-//! Runs plans that concern more than one shard.
+//! Performs plans that concern more than one message to one node: renders the worker queries, runs them, makes
+//! one result of theirs.
+//!
+//! What reaches the client goes into its buffer as it arrives; nobody reads more from a worker than the
+//! client takes. The caller ends the statement: ReadyForQuery and ErrorResponse are not written here.
 
+mod combine;
+mod gather;
+mod insert;
+mod merge;
+mod multi_shard;
+mod rows;
+mod shard_key;
+mod task;
+
+use howdah_planner::Plan;
 use howdah_sql::Statement;
 
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::session::Session;
+use crate::session::single_shard::Rendering;
 
-pub(crate) async fn execute(_session: &mut Session, _execution: &Execution<'_>) -> Result<()> {
-    Err(Error::not_supported("cannot run this statement yet", "Compare the distribution column with a constant."))
+/// Runs every plan but those that are one message to one node, which the session forwards by itself.
+pub(crate) async fn execute(session: &mut Session, execution: &Execution<'_>) -> Result<()> {
+    match &execution.planned.plan {
+        Plan::MultiShard(plan) => multi_shard::run(session, execution, plan).await,
+        Plan::InsertValues(plan) => insert::run(session, execution, plan).await,
+        Plan::InsertSelect(_) => Err(Error::not_supported(
+            "INSERT … SELECT between tables that are not colocated is not supported yet",
+            "Make both tables colocated, or insert the rows with COPY.",
+        )),
+        Plan::Coordinator { .. } | Plan::SingleShard(_) => {
+            Err(Error::Internal("a plan for one node came to the executor".to_owned()))
+        }
+    }
 }
 
-pub(crate) async fn explain(_session: &mut Session, _explain: &Statement, _execution: &Execution<'_>) -> Result<()> {
+pub(crate) async fn explain(
+    _session: &mut Session,
+    _explain: &Statement,
+    _execution: &Execution<'_>,
+) -> Result<()> {
     Err(Error::not_supported("cannot explain this statement yet", "Run it instead."))
 }
 
 pub(crate) async fn copy(_session: &mut Session, _statement: &Statement) -> Result<()> {
     Err(Error::not_supported("cannot copy a distributed table yet", "Use INSERT or SELECT instead."))
+}
+
+/// Fills templates in for one shard group.
+fn rendering<'a>(
+    execution: &Execution<'a>,
+    shard: usize,
+    time: Option<&'a str>,
+    values: &'a [Option<String>],
+) -> Rendering<'a> {
+    Rendering {
+        catalog: execution.catalog,
+        shard,
+        text: execution.text,
+        literals: execution.literals,
+        time,
+        values,
+    }
+}
+
+/// The transaction's time as a constant, where a plan uses it.
+async fn time_constant(session: &mut Session, uses_time: bool) -> Result<Option<String>> {
+    if !uses_time {
+        return Ok(None);
+    }
+    Ok(Some(format!("'{}'::pg_catalog.timestamptz", session.transaction_time().await?)))
+}
+
+/// An error of a worker query in the client's terms.
+fn for_client(error: Error, query: &str, execution: &Execution<'_>) -> Error {
+    match error {
+        Error::Postgres(mut fields) => {
+            crate::shard_error::for_client(&mut fields, query, execution.text, execution.catalog);
+            Error::Postgres(fields)
+        }
+        other => other,
+    }
 }

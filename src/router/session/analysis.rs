@@ -68,7 +68,15 @@ impl Analyzed {
         let kind = self.statement.as_ref().map(|it| it.kind());
         let reads = matches!(
             kind,
-            Some(Kind::Select | Kind::Show | Kind::Set { .. } | Kind::Reset | Kind::Fetch | Kind::Close | Kind::CopyTo)
+            Some(
+                Kind::Select
+                    | Kind::Show
+                    | Kind::Set { .. }
+                    | Kind::Reset
+                    | Kind::Fetch
+                    | Kind::Close
+                    | Kind::CopyTo
+            )
         );
         !reads || self.effects.runs_code
     }
@@ -86,7 +94,8 @@ impl Analyzed {
     fn is_worth_keeping(&self) -> bool {
         let kind = self.statement.as_ref().map(|it| it.kind());
         kind.is_some_and(|it| {
-            it.is_plannable() || matches!(it, Kind::Transaction(_) | Kind::Set { .. } | Kind::Show | Kind::Reset)
+            it.is_plannable()
+                || matches!(it, Kind::Transaction(_) | Kind::Set { .. } | Kind::Show | Kind::Reset)
         })
     }
 }
@@ -179,12 +188,17 @@ impl Session {
     pub(super) fn hash_settings(&mut self) {
         let mut hasher = DefaultHasher::new();
         (&*self.user, &*self.database).hash(&mut hasher);
-        for name in ["role", "session_authorization", "search_path", "transform_null_equals", "client_encoding"] {
+        for name in
+            ["role", "session_authorization", "search_path", "transform_null_equals", "client_encoding"]
+        {
             self.settings.get(name).hash(&mut hasher);
         }
         self.settings_hash = hasher.finish();
         self.standard_strings = self.settings.get("standard_conforming_strings") != Some("off");
-        self.utf8 = matches!(self.settings.get("client_encoding"), None | Some("UTF8" | "UNICODE" | "utf8" | "utf-8" | "UTF-8"));
+        self.utf8 = matches!(
+            self.settings.get("client_encoding"),
+            None | Some("UTF8" | "UNICODE" | "utf8" | "utf-8" | "UTF-8")
+        );
     }
 
     fn has_standard_strings(&self) -> bool {
@@ -253,7 +267,8 @@ impl Session {
     ) -> Result<Route> {
         let RelationNames::Exact(names) = named else { return Ok(Route::Local) };
         let catalog = self.catalog();
-        let names: Vec<RelationName> = names.iter().filter(|it| catalog.knows_name(&it.name)).cloned().collect();
+        let names: Vec<RelationName> =
+            names.iter().filter(|it| catalog.knows_name(&it.name)).cloned().collect();
         let (oids, description) = self.ask(&names, Some((&statement, types))).await?;
         let names: BTreeMap<_, _> = names.into_iter().zip(oids).collect();
         if !names_distributed(&catalog, &names) {
@@ -287,7 +302,10 @@ impl Session {
     }
 
     /// What the relations are, without a look at the rest.
-    async fn resolve_names(&mut self, named: &RelationNames) -> Result<BTreeMap<RelationName, Option<TableOid>>> {
+    async fn resolve_names(
+        &mut self,
+        named: &RelationNames,
+    ) -> Result<BTreeMap<RelationName, Option<TableOid>>> {
         let RelationNames::Exact(names) = named else { return Ok(BTreeMap::new()) };
         let names: Vec<RelationName> = names.iter().cloned().collect();
         let (oids, _) = self.ask(&names, None).await?;
@@ -323,7 +341,9 @@ impl Session {
             match message.tag {
                 b'D' => oids = text_row(&message.body),
                 b't' => {
-                    if let Ok(backend::Message::ParameterDescription(types)) = backend::parse(b't', &message.body) {
+                    if let Ok(backend::Message::ParameterDescription(types)) =
+                        backend::parse(b't', &message.body)
+                    {
                         description.parameters = types.iter().collect();
                     }
                 }

@@ -25,13 +25,7 @@ impl Session {
         distributed: &Distributed,
     ) -> Result<Outcome> {
         let literals = self.take_literals(text);
-        let values = Values {
-            text,
-            literals: &literals,
-            bind: None,
-            parameter_types: &[],
-            utf8: self.utf8,
-        };
+        let values = Values { text, literals: &literals, bind: None, parameter_types: &[], utf8: self.utf8 };
         let outcome = match choose(distributed, &values)? {
             Choice::Single(single, shard) => self.run_single(single, shard, distributed, &values).await,
             Choice::Coordinator { writes } => {
@@ -106,7 +100,9 @@ impl Session {
         analyzed: &Analyzed,
         distributed: &Distributed,
     ) -> Result<Outcome> {
-        let Some(statement) = &analyzed.statement else { return self.on_coordinator(text, analyzed.effects, false).await };
+        let Some(statement) = &analyzed.statement else {
+            return self.on_coordinator(text, analyzed.effects, false).await;
+        };
         let literals = self.take_literals(distributed.statement.text().as_bytes());
         let explained = distributed.statement.clone();
         let values = Values {

@@ -17,8 +17,10 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    pub(crate) const NONE: Self = Self { may_change_session: false, runs_code: false, reads_sequences: false };
-    pub(crate) const UNKNOWN: Self = Self { may_change_session: true, runs_code: false, reads_sequences: true };
+    pub(crate) const NONE: Self =
+        Self { may_change_session: false, runs_code: false, reads_sequences: false };
+    pub(crate) const UNKNOWN: Self =
+        Self { may_change_session: true, runs_code: false, reads_sequences: true };
 
     pub(crate) fn of(statement: &Statement, catalog: &Catalog) -> Self {
         let mut effects = Self { may_change_session: is_suspect(statement), ..Self::NONE };
@@ -132,9 +134,18 @@ fn is_user_function(name: &str, catalog: &Catalog) -> bool {
 /// Our functions, which change the catalog or work on other nodes.
 fn is_ours(name: &str) -> bool {
     const PREFIXES: [&str; 12] = [
-        "citus_", "create_distributed_", "create_reference_", "undistribute_", "alter_distributed_",
-        "update_distributed_", "truncate_local_data", "run_command_on_", "rebalance_", "recover_prepared_",
-        "isolate_tenant", "master_",
+        "citus_",
+        "create_distributed_",
+        "create_reference_",
+        "undistribute_",
+        "alter_distributed_",
+        "update_distributed_",
+        "truncate_local_data",
+        "run_command_on_",
+        "rebalance_",
+        "recover_prepared_",
+        "isolate_tenant",
+        "master_",
     ];
     PREFIXES.iter().any(|it| name.starts_with(it))
 }

@@ -11,7 +11,7 @@ mod pin;
 mod plan_cache;
 mod relay;
 mod simple;
-mod single_shard;
+pub(crate) mod single_shard;
 mod start;
 mod state;
 

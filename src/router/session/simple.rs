@@ -68,7 +68,8 @@ impl Session {
     fn effects_if_local(&self, statements: &[Statement]) -> Option<Effects> {
         let catalog = self.catalog();
         let is_local = |it: &Statement| {
-            let plain = it.kind().is_plannable() || matches!(it.kind(), Kind::Set { .. } | Kind::Show | Kind::Reset);
+            let plain =
+                it.kind().is_plannable() || matches!(it.kind(), Kind::Set { .. } | Kind::Show | Kind::Reset);
             plain && !howdah_sql::relation_names(it).bare().any(|it| catalog.knows_name(it))
         };
         let effects: Effects = statements.iter().map(|it| Effects::of(it, &catalog)).collect();
@@ -113,7 +114,12 @@ impl Session {
     }
 
     /// Rung 0 and rung 6: the text as it is, to the coordinator.
-    pub(super) async fn on_coordinator(&mut self, text: &[u8], effects: Effects, writes: bool) -> Result<Outcome> {
+    pub(super) async fn on_coordinator(
+        &mut self,
+        text: &[u8],
+        effects: Effects,
+        writes: bool,
+    ) -> Result<Outcome> {
         let group = GroupId::COORDINATOR;
         if effects.reads_sequences {
             self.forget_foreign_sequences().await?;

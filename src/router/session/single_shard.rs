@@ -31,7 +31,11 @@ pub(crate) struct ShardGroup {
 }
 
 /// The shard group that all keys lead to; `None` if there is no such one, or it cannot be told here.
-pub(crate) fn shard_group(single: &SingleShard, catalog: &Catalog, values: &Values<'_>) -> Option<ShardGroup> {
+pub(crate) fn shard_group(
+    single: &SingleShard,
+    catalog: &Catalog,
+    values: &Values<'_>,
+) -> Option<ShardGroup> {
     let anchor = catalog.table(single.anchor)?;
     let mut found = None;
     for key in &single.keys {
@@ -137,7 +141,9 @@ fn put_shard(catalog: &Catalog, oid: TableOid, index: usize, to: &mut String) ->
 fn shard_id(catalog: &Catalog, oid: TableOid, index: usize) -> Result<howdah_catalog::ShardId> {
     let table = catalog.table(oid).ok_or_else(|| misfit("table", oid.0 as usize))?;
     match &table.distribution {
-        Distribution::Hash { shards, .. } => shards.get(index).map(|it| it.id).ok_or_else(|| misfit("shard", index)),
+        Distribution::Hash { shards, .. } => {
+            shards.get(index).map(|it| it.id).ok_or_else(|| misfit("shard", index))
+        }
         Distribution::Reference { shard, .. } => Ok(*shard),
     }
 }

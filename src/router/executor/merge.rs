@@ -1,0 +1,292 @@
+//! Rows of several workers in one order, and LIMIT and OFFSET above them.
+
+use std::cmp::Ordering;
+
+use bytes::Bytes;
+use howdah_pg::SqlState;
+use howdah_pg::datum::{is_ordered_here, ordinal};
+use howdah_pg::wire::backend::ColumnDescription;
+use howdah_pg::wire::{ErrorFields, Format};
+use howdah_planner::{Bound, Combine, SortKey};
+
+use super::combine::{self, Collector};
+use super::gather::{Sink, Summary, gather};
+use super::multi_shard::{groups, send};
+use super::rows::{ClientRows, Nowhere, push_prefix, values};
+use super::task::{RowFormats, Task};
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::execution::Execution;
+use crate::server::ServerConnection;
+use crate::session::Session;
+
+/// Which of the rows the client gets.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Window {
+    pub(super) offset: u64,
+    pub(super) limit: Option<u64>,
+}
+
+impl Window {
+    pub(super) fn of(limit: Option<Bound>, offset: Option<Bound>, execution: &Execution<'_>) -> Result<Self> {
+        let limit = value_of(limit, execution, SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT")?;
+        let offset =
+            value_of(offset, execution, SqlState::INVALID_ROW_COUNT_IN_RESULT_OFFSET_CLAUSE, "OFFSET")?;
+        Ok(Self { offset: offset.unwrap_or(0), limit })
+    }
+}
+
+fn value_of(
+    bound: Option<Bound>,
+    execution: &Execution<'_>,
+    code: SqlState,
+    clause: &str,
+) -> Result<Option<u64>> {
+    let number = match bound {
+        None => return Ok(None),
+        Some(Bound::Constant(number)) => return Ok(Some(number)),
+        Some(Bound::Parameter(number)) => number,
+    };
+    let Some(bind) = execution.bind else { return Ok(None) };
+    let Some(Some(value)) = bind.parameters.get(number - 1) else { return Ok(None) };
+    let value = integer(value, bind.parameter_formats.of(number - 1))
+        .ok_or_else(|| Error::Internal(format!("the parameter of {clause} cannot be read")))?;
+    match u64::try_from(value) {
+        Ok(value) => Ok(Some(value)),
+        Err(_) => Err(ErrorFields::error(code, format!("{clause} must not be negative")).into()),
+    }
+}
+
+/// An integer parameter of any width.
+fn integer(value: &[u8], format: Format) -> Option<i64> {
+    match format {
+        Format::Text => str::from_utf8(value).ok()?.trim().parse().ok(),
+        Format::Binary => match value.len() {
+            2 => Some(i16::from_be_bytes(value.try_into().ok()?).into()),
+            4 => Some(i32::from_be_bytes(value.try_into().ok()?).into()),
+            _ => Some(i64::from_be_bytes(value.try_into().ok()?)),
+        },
+    }
+}
+
+/// How the rows of a task are sorted.
+pub(super) struct Order<'a> {
+    pub(super) keys: &'a [SortKey],
+    pub(super) output_columns: usize,
+}
+
+/// Whether the session's settings and the statement let rows be compared here at all.
+pub(super) fn is_mergeable(session: &Session, execution: &Execution<'_>) -> bool {
+    // Dates are compared by what their text says; only ISO is read here.
+    let iso = session.settings.get("DateStyle").is_none_or(|it| it.starts_with("ISO"));
+    let text = String::from_utf8_lossy(execution.text).to_ascii_lowercase();
+    // Row locks are not allowed in the UNION ALL that one worker's shards are put together with.
+    let locks = [" update", " share"].iter().any(|it| text.contains(it)) && text.contains("for");
+    iso && !locks
+}
+
+/// One sorted stream per worker, merged. If the keys turn out to be of other types than are compared here, the
+/// coordinator sorts.
+pub(super) async fn ordered(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    tasks: &[Task],
+    order: &Order<'_>,
+    window: Window,
+    fallback: &Combine,
+) -> Result<()> {
+    let tasks = per_worker(tasks, order, window);
+    // Hidden columns come behind the client's, so a list of formats would not fit.
+    let formats = match execution.bind {
+        Some(bind) if bind.result_formats.count() > 1 => {
+            RowFormats::Extended { hidden: fallback.columns.saturating_sub(order.output_columns) }
+        }
+        _ => RowFormats::Client,
+    };
+    send(session, execution, &tasks, &formats).await?;
+    let wanted = groups(&tasks);
+    let Session { transaction, client, .. } = session;
+    let connections = transaction.connections().filter(|it| wanted.contains(&it.0)).map(|it| it.1);
+    let mut connections: Vec<&mut ServerConnection> = connections.collect();
+    let mut summary = Summary::default();
+    let mut heads = Vec::with_capacity(connections.len());
+    for connection in &mut connections {
+        heads.push(next_row(connection, &mut summary, client).await);
+    }
+    let mut summary = summary.finish_or_drain(&mut connections, client).await?;
+    let columns = summary.columns.clone().unwrap_or_default();
+    let Some(keys) = Keys::of(order.keys, &columns) else {
+        drop(connections);
+        return collect(session, execution, &tasks, heads, columns, fallback).await;
+    };
+    if let (None, Some(columns)) = (execution.bind, &execution.description.columns) {
+        columns.put(client.buffer(), None);
+    }
+    let mut rows = ClientRows::new(window);
+    let mut heads: Vec<Option<Head>> =
+        heads.into_iter().map(|row| row.map(|row| keys.head(row)).transpose()).collect::<Result<_>>()?;
+    while let Some(first) = keys.first(&heads) {
+        let head = heads[first].take().expect("it was chosen among those that are there");
+        if rows.is_full() {
+            break;
+        }
+        if rows.admit() {
+            push_prefix(client, &head.row, order.output_columns);
+            client.flush_if_full().await?;
+        }
+        let next = next_row(connections[first], &mut summary, client).await;
+        heads[first] = next.map(|row| keys.head(row)).transpose()?;
+    }
+    let summary = summary.finish_or_drain(&mut connections, client).await?;
+    gather(&mut connections, client, &mut Nowhere).await?.finish()?;
+    drop(summary);
+    client.push_command_complete(&format!("SELECT {}", rows.passed()));
+    Ok(())
+}
+
+impl Summary {
+    /// Before an error is raised the connections are brought in order.
+    async fn finish_or_drain(
+        self,
+        connections: &mut [&mut ServerConnection],
+        client: &mut Client,
+    ) -> Result<Self> {
+        match self.finish() {
+            Ok(summary) => Ok(summary),
+            Err(error) => {
+                gather(connections, client, &mut Nowhere).await?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The tasks of one worker as one query, sorted.
+fn per_worker(tasks: &[Task], order: &Order<'_>, window: Window) -> Vec<Task> {
+    let keys: Vec<String> = order.keys.iter().map(sort_clause).collect();
+    let limit = window.limit.and_then(|it| it.checked_add(window.offset));
+    let limit = limit.map_or(String::new(), |it| format!(" LIMIT {it}"));
+    let one = |group| {
+        let texts: Vec<&str> =
+            tasks.iter().filter(|it| it.group == group).map(|it| it.text.as_str()).collect();
+        let text = match texts.as_slice() {
+            [only] => (*only).to_owned(),
+            several => format!("({}) ORDER BY {}{limit}", several.join(") UNION ALL ("), keys.join(", ")),
+        };
+        Task { group, text }
+    };
+    groups(tasks).into_iter().map(one).collect()
+}
+
+fn sort_clause(key: &SortKey) -> String {
+    let direction = if key.descending { "DESC" } else { "ASC" };
+    let nulls = if key.nulls_first { "FIRST" } else { "LAST" };
+    format!("{} {direction} NULLS {nulls}", key.column + 1)
+}
+
+/// The next row of one worker; `None` when it has no more, or failed.
+async fn next_row(
+    connection: &mut ServerConnection,
+    summary: &mut Summary,
+    client: &mut Client,
+) -> Option<Bytes> {
+    while connection.is_busy() {
+        match connection.next_message().await {
+            Ok(message) if message.tag == b'D' => return Some(message.body),
+            Ok(message) => summary.note(&message, client),
+            Err(error) => summary.fail(error),
+        }
+        if connection.is_broken() {
+            connection.give_up();
+        }
+    }
+    None
+}
+
+/// Feeds rows that are not compared here to the combine query.
+async fn collect(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    tasks: &[Task],
+    heads: Vec<Option<Bytes>>,
+    columns: Vec<ColumnDescription>,
+    fallback: &Combine,
+) -> Result<()> {
+    if columns.iter().any(|it| it.format == Format::Binary) {
+        // Asked for in the client's format: run again, for text.
+        super::multi_shard::receive(session, tasks, &mut Nowhere).await?;
+        send(session, execution, tasks, &RowFormats::Text).await?;
+        let mut collector = Collector::new(fallback.columns);
+        super::multi_shard::receive(session, tasks, &mut collector).await?;
+        return combine::finish(session, execution, fallback, collector, columns, tasks[0].group).await;
+    }
+    let mut collector = Collector::new(fallback.columns);
+    for row in heads.into_iter().flatten() {
+        collector.row(0, &row, &mut session.client)?;
+    }
+    super::multi_shard::receive(session, tasks, &mut collector).await?;
+    combine::finish(session, execution, fallback, collector, columns, tasks[0].group).await
+}
+
+struct Head {
+    row: Bytes,
+    /// One per key; `None` is NULL.
+    ordinals: Vec<Option<i128>>,
+}
+
+/// The sort keys with what is needed to read them.
+struct Keys<'a> {
+    keys: &'a [SortKey],
+    columns: Vec<(howdah_pg::TypeOid, Format)>,
+}
+
+impl<'a> Keys<'a> {
+    /// `None` if any is of a type that is not compared here.
+    fn of(keys: &'a [SortKey], columns: &[ColumnDescription]) -> Option<Self> {
+        let column = |key: &SortKey| {
+            let column = columns.get(key.column)?;
+            is_ordered_here(column.type_oid).then_some((column.type_oid, column.format))
+        };
+        Some(Self { keys, columns: keys.iter().map(column).collect::<Option<_>>()? })
+    }
+
+    fn head(&self, row: Bytes) -> Result<Head> {
+        let fields: Vec<Option<&[u8]>> = values(&row).collect();
+        let read = |(key, (type_oid, format)): (&SortKey, &(howdah_pg::TypeOid, Format))| match fields
+            .get(key.column)
+            .copied()
+            .flatten()
+        {
+            None => Ok(None),
+            Some(value) => match ordinal(*type_oid, *format, value) {
+                Some(ordinal) => Ok(Some(ordinal)),
+                None => Err(Error::Internal("a sort key cannot be read".to_owned())),
+            },
+        };
+        let ordinals = self.keys.iter().zip(&self.columns).map(read).collect::<Result<_>>()?;
+        Ok(Head { row, ordinals })
+    }
+
+    /// The stream whose head comes first.
+    fn first(&self, heads: &[Option<Head>]) -> Option<usize> {
+        let there = heads.iter().enumerate().filter_map(|(index, it)| it.as_ref().map(|it| (index, it)));
+        there.min_by(|a, b| self.compare(&a.1.ordinals, &b.1.ordinals)).map(|it| it.0)
+    }
+
+    fn compare(&self, a: &[Option<i128>], b: &[Option<i128>]) -> Ordering {
+        let each = self.keys.iter().zip(a.iter().zip(b)).map(|(key, (a, b))| compare_one(key, *a, *b));
+        each.fold(Ordering::Equal, Ordering::then)
+    }
+}
+
+fn compare_one(key: &SortKey, a: Option<i128>, b: Option<i128>) -> Ordering {
+    match (a, b) {
+        (None, None) => Ordering::Equal,
+        (None, Some(_)) if key.nulls_first => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (Some(_), None) if key.nulls_first => Ordering::Greater,
+        (Some(_), None) => Ordering::Less,
+        (Some(a), Some(b)) if key.descending => b.cmp(&a),
+        (Some(a), Some(b)) => a.cmp(&b),
+    }
+}

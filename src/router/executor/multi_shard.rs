@@ -1,0 +1,191 @@
+//! One query per shard group on all workers at once, and the merge of their results.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use howdah_catalog::{Catalog, GroupId, Table};
+use howdah_planner::{Merge, MultiShard};
+use howdah_sql::Kind;
+
+use super::combine::{self, Collector};
+use super::gather::{Sink, Summary, gather};
+use super::merge::{self, Window};
+use super::rows::ClientRows;
+use super::task::{RowFormats, Task, queue_task};
+use super::{for_client, rendering, time_constant};
+use crate::error::{Error, Result};
+use crate::execution::Execution;
+use crate::server::ServerConnection;
+use crate::session::Session;
+
+/// First key of the advisory locks that serialise multi-shard writes; the second is the table.
+const WRITE_LOCK: i32 = 0x4857_4448;
+
+pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: &MultiShard) -> Result<()> {
+    let anchor = anchor(execution.catalog, plan)?;
+    let time = time_constant(session, plan.uses_time).await?;
+    let tasks = tasks(plan, execution, &anchor, time.as_deref())?;
+    let result = merge(session, execution, plan, &anchor, &tasks).await;
+    result.map_err(|error| for_client(error, &tasks[0].text, execution))
+}
+
+async fn merge(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    plan: &MultiShard,
+    anchor: &Table,
+    tasks: &[Task],
+) -> Result<()> {
+    match &plan.merge {
+        Merge::Modified => {
+            let serialised = !matches!(execution.statement.kind(), Kind::Insert);
+            write(session, execution, tasks, serialised.then_some(anchor)).await
+        }
+        Merge::Concat { limit, offset } => {
+            let window = Window::of(*limit, *offset, execution)?;
+            concat(session, execution, tasks, window).await
+        }
+        Merge::Combine(it) => combine(session, execution, tasks, it).await,
+        Merge::Ordered { keys, output_columns, limit, offset, fallback } => {
+            let window = Window::of(*limit, *offset, execution)?;
+            let order = merge::Order { keys, output_columns: *output_columns };
+            if merge::is_mergeable(session, execution) {
+                merge::ordered(session, execution, tasks, &order, window, fallback).await
+            } else {
+                combine(session, execution, tasks, fallback).await
+            }
+        }
+    }
+}
+
+fn anchor(catalog: &Catalog, plan: &MultiShard) -> Result<Arc<Table>> {
+    let table = catalog.table(plan.anchor).cloned();
+    table.ok_or_else(|| Error::Internal("the plan is of another catalog".to_owned()))
+}
+
+fn tasks(
+    plan: &MultiShard,
+    execution: &Execution<'_>,
+    anchor: &Table,
+    time: Option<&str>,
+) -> Result<Vec<Task>> {
+    // Without any shard there would be nobody to say what an empty result looks like.
+    let indexes = if plan.shards.is_empty() { &[0][..] } else { &plan.shards };
+    let task = |index: &usize| {
+        let shard = anchor.shards().get(*index);
+        let group = shard.ok_or_else(|| Error::Internal("the plan is of another catalog".to_owned()))?.group;
+        let text = rendering(execution, *index, time, &[]).render(&plan.template)?;
+        Ok(Task { group, text })
+    };
+    indexes.iter().map(task).collect()
+}
+
+pub(super) fn groups(tasks: &[Task]) -> BTreeSet<GroupId> {
+    tasks.iter().map(|it| it.group).collect()
+}
+
+/// Sends each worker its tasks in one write.
+pub(super) async fn send(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    tasks: &[Task],
+    formats: &RowFormats,
+) -> Result<()> {
+    for group in groups(tasks) {
+        let connection = session.participant(group).await?;
+        for (number, task) in tasks.iter().filter(|it| it.group == group).enumerate() {
+            queue_task(connection, task, execution, formats, number == 0);
+        }
+        connection.queue_sync();
+    }
+    for (_, connection) in session.transaction.connections().filter(|it| groups(tasks).contains(&it.0)) {
+        connection.flush().await?;
+    }
+    Ok(())
+}
+
+/// The RowDescription of the statement, where the protocol wants one with the rows.
+pub(super) fn put_description(session: &mut Session, execution: &Execution<'_>) {
+    if let (None, Some(columns)) = (execution.bind, &execution.description.columns) {
+        columns.put(session.client.buffer(), None);
+    }
+}
+
+/// Reads all answers of the workers that have tasks.
+pub(super) async fn receive(session: &mut Session, tasks: &[Task], sink: &mut dyn Sink) -> Result<Summary> {
+    let wanted = groups(tasks);
+    let Session { transaction, client, .. } = session;
+    let connections = transaction.connections().filter(|it| wanted.contains(&it.0)).map(|it| it.1);
+    let mut connections: Vec<&mut ServerConnection> = connections.collect();
+    gather(&mut connections, client, sink).await?.finish()
+}
+
+async fn concat(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    tasks: &[Task],
+    window: Window,
+) -> Result<()> {
+    send(session, execution, tasks, &RowFormats::Client).await?;
+    put_description(session, execution);
+    let mut sink = ClientRows::new(window);
+    receive(session, tasks, &mut sink).await?;
+    session.client.push_command_complete(&format!("SELECT {}", sink.passed()));
+    Ok(())
+}
+
+async fn combine(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    tasks: &[Task],
+    combine: &howdah_planner::Combine,
+) -> Result<()> {
+    send(session, execution, tasks, &RowFormats::Text).await?;
+    let mut collector = Collector::new(combine.columns);
+    let summary = receive(session, tasks, &mut collector).await?;
+    combine::finish(
+        session,
+        execution,
+        combine,
+        collector,
+        summary.columns.unwrap_or_default(),
+        tasks[0].group,
+    )
+    .await
+}
+
+/// Runs tasks that write, in one transaction; the CommandComplete comes after its commit if it is the
+/// statement's own. `serialised` names the table of which only one such write may run.
+pub(super) async fn write(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    tasks: &[Task],
+    serialised: Option<&Table>,
+) -> Result<()> {
+    // One statement on one node commits by itself.
+    if tasks.len() > 1 || serialised.is_some() {
+        session.transaction.open_statement();
+    }
+    if let Some(table) = serialised {
+        lock_table(session, table).await?;
+    }
+    session.join(groups(tasks)).await?;
+    for group in groups(tasks) {
+        session.transaction.mark_writer(group);
+    }
+    send(session, execution, tasks, &RowFormats::Client).await?;
+    put_description(session, execution);
+    let mut sink = ClientRows::new(Window::default());
+    let summary = receive(session, tasks, &mut sink).await?;
+    session.end_statement().await?;
+    session.client.push_command_complete(&summary.tag());
+    Ok(())
+}
+
+/// Two writes that lock rows of many shards in different orders would wait for each other for ever.
+async fn lock_table(session: &mut Session, table: &Table) -> Result<()> {
+    let Some(lowest) = table.shards().iter().map(|it| it.group).min() else { return Ok(()) };
+    let oid = table.oid.0.cast_signed();
+    let connection = session.participant(lowest).await?;
+    connection.run(&format!("SELECT pg_catalog.pg_advisory_xact_lock({WRITE_LOCK}, {oid})")).await
+}

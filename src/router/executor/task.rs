@@ -1,0 +1,127 @@
+//! One worker query, and how it is queued on a connection.
+
+use howdah_catalog::GroupId;
+use howdah_pg::TypeOid;
+use howdah_pg::wire::Format;
+use howdah_pg::wire::frontend::{self, Target};
+
+use crate::execution::Execution;
+use crate::server::ServerConnection;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) group: GroupId,
+    pub(crate) text: String,
+}
+
+/// The formats in which the rows of tasks are wanted.
+#[derive(Clone, Debug)]
+pub(crate) enum RowFormats {
+    /// As the client asked.
+    Client,
+    /// The client's columns as it asked, and this many hidden ones behind them as text.
+    Extended {
+        hidden: usize,
+    },
+    Text,
+}
+
+/// Queues a task; its rows are described first if `describe` says so. No Sync is queued.
+pub(crate) fn queue_task(
+    connection: &mut ServerConnection,
+    task: &Task,
+    execution: &Execution<'_>,
+    formats: &RowFormats,
+    describe: bool,
+) {
+    let parameters = Parameters::of(execution, &task.text);
+    let row_formats = match formats {
+        RowFormats::Text => vec![],
+        RowFormats::Client => client_formats(execution),
+        RowFormats::Extended { hidden } => {
+            let mut list = client_formats(execution);
+            list.resize(list.len() + hidden, Format::Text);
+            list
+        }
+    };
+    let buffer = connection.buffer();
+    frontend::put_parse(buffer, b"", task.text.as_bytes(), &parameters.types);
+    frontend::put_bind(
+        buffer,
+        b"",
+        b"",
+        &parameters.formats,
+        parameters.values.iter().copied(),
+        &row_formats,
+    );
+    if describe {
+        frontend::put_describe(buffer, Target::Portal(b""));
+    }
+    frontend::put_execute(buffer, b"", 0);
+}
+
+fn client_formats(execution: &Execution<'_>) -> Vec<Format> {
+    let Some(bind) = execution.bind else { return vec![] };
+    bind.result_formats.iter().collect()
+}
+
+/// The client's parameters as a worker is to be given them.
+pub(crate) struct Parameters<'a> {
+    pub(crate) types: Vec<TypeOid>,
+    pub(crate) formats: Vec<Format>,
+    pub(crate) values: Vec<Option<&'a [u8]>>,
+}
+
+impl<'a> Parameters<'a> {
+    /// As they are: on the coordinator the types are the client's.
+    pub(crate) fn on_coordinator(execution: &Execution<'a>) -> Self {
+        let Some(bind) = execution.bind else {
+            return Self { types: vec![], formats: vec![], values: vec![] };
+        };
+        Self {
+            types: execution.description.parameters.clone(),
+            formats: bind.parameter_formats.iter().collect(),
+            values: bind.parameters.iter().collect(),
+        }
+    }
+
+    /// A type of a user has another OID on a worker: it is left open where the text uses the parameter, so that
+    /// the worker infers it, and elsewhere the parameter is an unused NULL.
+    fn of(execution: &Execution<'a>, text: &str) -> Self {
+        let Some(bind) = execution.bind else {
+            return Self { types: vec![], formats: vec![], values: vec![] };
+        };
+        let mut types = execution.description.parameters.clone();
+        let mut values: Vec<_> = bind.parameters.iter().collect();
+        for (index, type_oid) in types.iter_mut().enumerate().filter(|it| it.1.is_user_defined()) {
+            if uses_parameter(text, index + 1) {
+                *type_oid = TypeOid(0);
+            } else {
+                *type_oid = TypeOid::TEXT;
+                if let Some(value) = values.get_mut(index) {
+                    *value = None;
+                }
+            }
+        }
+        Self { types, formats: bind.parameter_formats.iter().collect(), values }
+    }
+}
+
+/// Whether `$number` stands in the text, at worst inside of a string.
+fn uses_parameter(text: &str, number: usize) -> bool {
+    let name = format!("${number}");
+    text.match_indices(&name)
+        .any(|(at, _)| !text[at + name.len()..].starts_with(|it: char| it.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_found_by_their_whole_number() {
+        assert!(uses_parameter("SELECT $1", 1));
+        assert!(!uses_parameter("SELECT $12", 1));
+        assert!(uses_parameter("SELECT $12, $1", 1));
+    }
+}
