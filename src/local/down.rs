@@ -1,6 +1,6 @@
 //! `down` and `kill`.
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use howdah_group::MemberName;
@@ -100,7 +100,8 @@ async fn clear_leftovers(layout: &Layout) -> Result<(), Error> {
 
 /// Only what we have made; the directory itself when nothing else is in it.
 fn remove(layout: &Layout) -> Result<(), Error> {
-    for name in OURS {
+    let unfinished = OURS.iter().map(|it| Path::new(it).with_extension("new"));
+    for name in OURS.iter().map(PathBuf::from).chain(unfinished) {
         let path = layout.dir().join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         match removed {
