@@ -13,7 +13,6 @@ mod config;
 mod error;
 mod files;
 mod initdb;
-mod loopback;
 mod postgres;
 pub mod processes;
 mod run;

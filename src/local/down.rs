@@ -1,6 +1,6 @@
 //! `down` and `kill`.
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use howdah_group::MemberName;
@@ -100,8 +100,7 @@ async fn clear_leftovers(layout: &Layout) -> Result<(), Error> {
 
 /// Only what we have made; the directory itself when nothing else is in it.
 fn remove(layout: &Layout) -> Result<(), Error> {
-    let unfinished = OURS.iter().map(|it| Path::new(it).with_extension("new"));
-    for name in OURS.iter().map(PathBuf::from).chain(unfinished) {
+    for name in OURS {
         let path = layout.dir().join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         match removed {

@@ -4,15 +4,26 @@
 //! [`Planned::reasons`] says why those above it were not taken. What is not understood goes to the
 //! coordinator, whose tables are live; a write that no rung takes is refused.
 
+mod analysis;
 mod combine;
+mod context;
 mod error;
+mod explain;
+mod insert;
 mod merge;
+mod modify;
 mod plan;
 mod planning;
 mod pushdown;
 mod request;
+mod router_query;
+mod splice;
+mod statement;
+mod time;
+mod whitelist;
 
 pub use self::error::Error;
+pub use self::explain::explain;
 pub use self::merge::{Bound, Combine, CombinePiece, Merge, SortKey};
 pub use self::plan::{
     ComputedColumn, ComputedValue, InsertColumn, InsertRow, InsertSelect, InsertSource, InsertValues,
@@ -22,3 +33,6 @@ pub use self::planning::plan;
 #[doc(hidden)]
 pub use self::pushdown::plan_request;
 pub use self::request::{Request, Settings};
+
+#[cfg(test)]
+mod tests;

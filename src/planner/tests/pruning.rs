@@ -1,0 +1,1 @@
+//! A plan for one shard never leaves out a row that one server would use.
