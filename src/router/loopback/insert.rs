@@ -1,0 +1,92 @@
+//! The INSERT that `postgres_fdw` prepares: rows of parameters for one live child.
+//!
+//! It comes only from our own functions (create_distributed_table moves the rows of a filled table this way): a user has no way
+//! to name the child. Each row goes to the shard of its hash.
+
+use howdah_catalog::TableOid;
+use howdah_sql::{NodeEnum, ast};
+
+use super::select::{Relation, named_relation};
+use super::statement::write_refused;
+use crate::error::Result;
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Insert {
+    pub(crate) table: TableOid,
+    pub(crate) columns: Vec<String>,
+    pub(crate) rows: Vec<Vec<Item>>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Item {
+    /// From 0.
+    Parameter(usize),
+    /// Of generated columns.
+    Default,
+}
+
+impl Insert {
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        let statements = howdah_sql::parse(text).map_err(|_| write_refused())?;
+        let [statement] = statements.as_slice() else { return Err(write_refused()) };
+        let NodeEnum::InsertStmt(tree) = statement.node() else { return Err(write_refused()) };
+        read(tree).ok_or_else(write_refused)
+    }
+}
+
+fn read(tree: &ast::InsertStmt) -> Option<Insert> {
+    let relation = tree.relation.as_ref()?;
+    let Ok(Relation::Table(table)) = named_relation(&relation.schemaname, &relation.relname) else { return None };
+    if tree.on_conflict_clause.is_some() || tree.with_clause.is_some() {
+        return None;
+    }
+    let NodeEnum::SelectStmt(values) = tree.select_stmt.as_deref()?.node.as_ref()? else { return None };
+    let mut columns = Vec::new();
+    for column in &tree.cols {
+        let NodeEnum::ResTarget(it) = column.node.as_ref()? else { return None };
+        columns.push(it.name.clone());
+    }
+    let rows: Option<Vec<_>> = values.values_lists.iter().map(row).collect();
+    let rows = rows?;
+    let even = !rows.is_empty() && rows.iter().all(|it| it.len() == columns.len());
+    even.then_some(Insert { table, columns, rows })
+}
+
+fn row(list: &ast::Node) -> Option<Vec<Item>> {
+    let NodeEnum::List(list) = list.node.as_ref()? else { return None };
+    list.items
+        .iter()
+        .map(|it| match it.node.as_ref()? {
+            NodeEnum::ParamRef(it) => Some(Item::Parameter(usize::try_from(it.number).ok()?.checked_sub(1)?)),
+            NodeEnum::SetToDefault(_) => Some(Item::Default),
+            _ => None,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_of_rows() {
+        let insert = Insert::parse("INSERT INTO howdah_live.t7(a, \"B c\", g) VALUES ($1, $2, DEFAULT), ($3, $4, DEFAULT)")
+            .expect("a batch");
+        assert_eq!(insert.table, TableOid(7));
+        assert_eq!(insert.columns, ["a", "B c", "g"]);
+        assert_eq!(insert.rows[1], [Item::Parameter(2), Item::Parameter(3), Item::Default]);
+    }
+
+    #[test]
+    fn other_inserts_are_refused() {
+        for text in [
+            "INSERT INTO howdah_live.t7(a) VALUES ($1) ON CONFLICT DO NOTHING",
+            "INSERT INTO howdah_live.t7(a) VALUES (1)",
+            "INSERT INTO howdah_live.t7(a) SELECT 1",
+            "INSERT INTO howdah_live.t7 DEFAULT VALUES",
+            "INSERT INTO public.events(a) VALUES ($1)",
+        ] {
+            assert!(Insert::parse(text).is_err(), "{text}");
+        }
+    }
+}

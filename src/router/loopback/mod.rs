@@ -1,0 +1,16 @@
+//! Live tables: what PostgreSQL reads and writes of distributed tables by itself, inside the coordinator, comes back here.
+//!
+//! The coordinator's `postgres_fdw` connects to a Unix socket that the instance serves; the instance says which backend it
+//! is ([`listener`]). [`connection`] speaks the server half of the protocol with it and understands the closed set of
+//! statements that `postgres_fdw` sends ([`statement`], [`select`]). The work itself is done by the session that owns the backend,
+//! in the session's own worker transactions: it is asked through its queue ([`Request`]) and answers while it waits
+//! for the coordinator ([`serve`]).
+//!
+//! Invariants: no coordinator connection is opened here, because the parent statement may hold any lock there; a statement
+//! that is not understood is refused; all cursors of one statement read a worker with one snapshot ([`snapshots`]).
+
+mod registry;
+mod request;
+
+pub(crate) use self::registry::{Lease, Registry};
+pub(crate) use self::request::{Answer, ConnectionId, Request, Work};
