@@ -14,7 +14,7 @@ use super::Request;
 /// Shared by all sessions of a router.
 #[derive(Clone, Default)]
 pub struct Registry {
-    entries: Arc<Mutex<HashMap<i32, Entry>>>,
+    entries: Arc<Mutex<HashMap<u32, Entry>>>,
     leases: Arc<AtomicU64>,
 }
 
@@ -26,23 +26,23 @@ struct Entry {
 /// Held by a session for as long as it holds the backend.
 pub struct Lease {
     registry: Registry,
-    pid: i32,
+    pid: u32,
     number: u64,
 }
 
 impl Registry {
     /// Requests of this backend go to `session` until the lease is dropped.
-    pub fn register(&self, pid: i32, session: mpsc::Sender<Request>) -> Lease {
+    pub fn register(&self, pid: u32, session: mpsc::Sender<Request>) -> Lease {
         let number = self.leases.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(pid, Entry { lease: number, session });
         Lease { registry: self.clone(), pid, number }
     }
 
-    pub(crate) fn session_of(&self, pid: i32) -> Option<mpsc::Sender<Request>> {
+    pub(crate) fn session_of(&self, pid: u32) -> Option<mpsc::Sender<Request>> {
         self.lock().get(&pid).map(|it| it.session.clone())
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<i32, Entry>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
