@@ -37,7 +37,7 @@ impl Insert {
 fn read(tree: &ast::InsertStmt) -> Option<Insert> {
     let relation = tree.relation.as_ref()?;
     let Ok(Relation::Table(table)) = named_relation(&relation.schemaname, &relation.relname) else { return None };
-    if tree.on_conflict_clause.is_some() || tree.with_clause.is_some() {
+    if tree.on_conflict_clause.is_some() || tree.with_clause.is_some() || tree.returning_clause.is_some() {
         return None;
     }
     let NodeEnum::SelectStmt(values) = tree.select_stmt.as_deref()?.node.as_ref()? else { return None };
@@ -83,6 +83,7 @@ mod tests {
             "INSERT INTO howdah_live.t7(a) VALUES ($1) ON CONFLICT DO NOTHING",
             "INSERT INTO howdah_live.t7(a) VALUES (1)",
             "INSERT INTO howdah_live.t7(a) SELECT 1",
+            "INSERT INTO howdah_live.t7(a) VALUES ($1) RETURNING a",
             "INSERT INTO howdah_live.t7 DEFAULT VALUES",
             "INSERT INTO public.events(a) VALUES ($1)",
         ] {

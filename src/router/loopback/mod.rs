@@ -12,5 +12,24 @@
 mod registry;
 mod request;
 
+mod insert;
+mod select;
+mod statement;
+
+mod access;
+mod call;
+mod cursor;
+mod fetch;
+mod flight;
+mod host;
+mod live;
+mod order;
+mod snapshots;
+mod worker_query;
+mod write;
+
+pub(crate) use self::access::WorkerAccess;
+pub(crate) use self::host::Host;
+pub(crate) use self::live::{Live, serve};
 pub(crate) use self::registry::{Lease, Registry};
 pub(crate) use self::request::{Answer, ConnectionId, Request, Work};

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use howdah_catalog::TableOid;
+use howdah_pg::wire::backend::ColumnDescription;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use super::insert::Insert;
 use super::select::Select;
@@ -20,6 +22,8 @@ pub struct Request {
     /// The connection is a parallel worker's: its transaction is a part of the leader's statement, and its end is no vote.
     pub(crate) parallel: bool,
     pub(crate) work: Work,
+    /// Set off when the coordinator's backend no longer wants the answer.
+    pub(crate) cancel: CancellationToken,
     pub(crate) reply: oneshot::Sender<Result<Answer>>,
 }
 
@@ -62,8 +66,7 @@ pub(crate) enum Answer {
 /// Rows as they go out.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
-    /// Body of the RowDescription.
-    pub(crate) description: Bytes,
+    pub(crate) description: Vec<ColumnDescription>,
     /// Bodies of the DataRows.
     pub(crate) rows: Vec<Bytes>,
 }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use howdah_catalog::TableOid;
-use howdah_sql::{NodeEnum, NodeRef, Statement, Token, Tokens, ast, quote_literal, walk};
+use howdah_sql::{NodeEnum, NodeRef, Statement, Token, Tokens, ast, quote_identifier, quote_literal, walk};
 
 use super::request::Parameters;
 use crate::error::{Error, Result};
@@ -42,6 +42,8 @@ pub(crate) struct OrderKey {
     pub(crate) expression: Fragment,
     /// Set if the expression is a column by itself.
     pub(crate) column: Option<String>,
+    /// Of `expression COLLATE name`, as SQL.
+    pub(crate) collation: Option<String>,
     pub(crate) direction: String,
 }
 
@@ -241,15 +243,22 @@ fn order_key(text: &str, tokens: &Tokens, range: Range<usize>, key: &ast::Node) 
         .find(|it| matches!(tokens.token(*it), Some(Token::Asc | Token::Desc | Token::Using)))
         .and_then(|it| tokens.range(it))
         .map_or(range.end, |it| it.start);
-    let column = match key.node.as_deref().and_then(|it| it.node.as_ref()) {
-        Some(NodeEnum::ColumnRef(it)) => column(it),
-        _ => None,
+    let (column, collation) = match key.node.as_deref().and_then(|it| it.node.as_ref()) {
+        Some(NodeEnum::ColumnRef(it)) => (column(it), None),
+        Some(NodeEnum::CollateClause(it)) => (None, Some(collation_name(it))),
+        _ => (None, None),
     };
     Ok(OrderKey {
+        collation,
         expression: Fragment::cut(text, tokens, range.start..direction),
         column,
         direction: text[direction..range.end].to_owned(),
     })
+}
+
+fn collation_name(it: &ast::CollateClause) -> String {
+    let names: Vec<_> = howdah_sql::names(&it.collname).into_iter().map(quote_identifier).collect();
+    names.join(".")
 }
 
 /// Equalities among the conditions that are all required.

@@ -1,0 +1,310 @@
+//! The state of live tables in one session: the cursors that the coordinator has open through it, and what they read with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use howdah_catalog::{GroupId, TableOid};
+use howdah_pg::wire::backend::{ColumnDescription, put_data_row};
+use howdah_pg::wire::Format;
+use howdah_pg::TypeOid;
+use tokio_util::sync::CancellationToken;
+
+use super::cursor::{Cursor, State};
+use super::host::Host;
+use super::request::{Answer, ConnectionId, Parameters, Request, Rows, Work};
+use super::select::{Relation, Select, Value};
+use super::snapshots::{KeeperId, Retired, Snapshots};
+use crate::error::{Error, Result};
+
+#[derive(Default)]
+pub(crate) struct Live {
+    pub(super) snapshots: Snapshots,
+    pub(super) cursors: BTreeMap<(ConnectionId, u32), Cursor>,
+    /// Cursors on workers that are no longer needed; closed with the next flight there.
+    pub(super) closing: Vec<Closing>,
+    /// Number of the fdw's innermost savepoint; the transaction itself is its level 1.
+    pub(super) depth: u32,
+    next_portal: u64,
+    /// Whether the coordinator has opened a loopback transaction since the last end of one.
+    begun: bool,
+}
+
+/// A cursor to close on a worker.
+#[derive(Debug)]
+pub(super) struct Closing {
+    pub(super) group: GroupId,
+    pub(super) name: String,
+    /// Savepoint depth at which it was opened.
+    pub(super) depth: u32,
+}
+
+/// Serves one request of the session's backend.
+pub(crate) async fn serve<H: Host>(host: &mut H, live: &mut Live, request: Request) {
+    let Request { connection, parallel, work, cancel, reply } = request;
+    let caller = Caller { connection, parallel, cancel };
+    let result = live.work(host, &caller, work).await;
+    // The connection may be gone; then nobody waits for the answer.
+    let _ = reply.send(result);
+}
+
+/// Who asks.
+pub(super) struct Caller {
+    pub(super) connection: ConnectionId,
+    pub(super) parallel: bool,
+    /// Set off when the coordinator's backend no longer wants the answer.
+    pub(super) cancel: CancellationToken,
+}
+
+impl Live {
+    /// A new top-level statement goes to the coordinator.
+    pub(crate) fn statement(&mut self) {
+        self.snapshots.seal();
+    }
+
+    /// The transaction has ended, on the workers too.
+    pub(crate) fn finished(&mut self) {
+        *self = Self { next_portal: self.next_portal, ..Self::default() };
+    }
+
+    /// Whether a portal that the coordinator keeps may read live tables later: then the session must run
+    /// `SELECT howdah.probe()` there before anything is written or another statement runs.
+    pub(crate) fn is_begun(&self) -> bool {
+        self.begun
+    }
+
+    async fn work<H: Host>(&mut self, host: &mut H, caller: &Caller, work: Work) -> Result<Answer> {
+        let ends = matches!(work, Work::Commit | Work::Abort | Work::Close { .. } | Work::RollbackTo(_));
+        if host.is_closed() && !ends {
+            return Err(Error::not_supported(
+                "cannot use a distributed table while the transaction commits",
+                "Use SET CONSTRAINTS ALL IMMEDIATE before COMMIT, so that deferred triggers run earlier.",
+            ));
+        }
+        match work {
+            Work::Begin => {
+                self.begun = true;
+                Ok(Answer::Done("START TRANSACTION"))
+            }
+            Work::Savepoint(_) | Work::Release(_) | Work::RollbackTo(_) => {
+                self.nested(host, caller, &work).await
+            }
+            Work::Declare { cursor, select, parameters } => {
+                self.declare(host, caller, cursor, select, parameters).await?;
+                Ok(Answer::Done("DECLARE CURSOR"))
+            }
+            Work::Fetch { cursor, count } => self.fetch(host, caller, cursor, count).await.map(Answer::Rows),
+            Work::Rewind { cursor } => {
+                self.rewind((caller.connection, cursor))?;
+                Ok(Answer::Done("MOVE"))
+            }
+            Work::Close { cursor } => {
+                self.close((caller.connection, cursor));
+                Ok(Answer::Done("CLOSE CURSOR"))
+            }
+            Work::Insert { insert, parameters } => {
+                self.insert(host, caller, &insert, &parameters).await.map(Answer::Inserted)
+            }
+            Work::Pages(table) => self.pages(host, caller, table).await.map(Answer::Rows),
+            Work::Tuples(table) => self.tuples(host, caller, table).await.map(Answer::Rows),
+            Work::Commit | Work::Abort => self.end(host, caller, &work).await,
+        }
+    }
+
+    /// A cursor by that name now stands for this query. Nothing is asked of the workers before the first FETCH.
+    async fn declare<H: Host>(
+        &mut self,
+        host: &mut H,
+        caller: &Caller,
+        number: u32,
+        select: Arc<Select>,
+        parameters: Parameters,
+    ) -> Result<()> {
+        let id = (caller.connection, number);
+        if self.cursors.contains_key(&id) {
+            return Err(Error::Internal(format!("cursor c{number} exists already")));
+        }
+        let state = match select.relation {
+            Relation::Table(table) => {
+                self.check_table(host, table)?;
+                let open = self.open_cursors();
+                let (keeper, retired) = match caller.parallel {
+                    true => self.snapshots.current(open),
+                    false => self.snapshots.keeper_for(number, open),
+                };
+                self.retire(retired);
+                State::Declared(keeper)
+            }
+            Relation::Probe => State::rows(self.probe(host, caller, number).await?),
+            Relation::Call => {
+                let request = call_request(&select, &parameters)?;
+                State::Call(request)
+            }
+        };
+        self.cursors.insert(id, Cursor { select, parameters, state });
+        Ok(())
+    }
+
+    fn check_table<H: Host>(&self, host: &H, table: TableOid) -> Result<()> {
+        match host.catalog().table(table) {
+            Some(table) if !table.is_reference() => Ok(()),
+            _ => Err(Error::Internal(format!("no distributed table has the number {table}"))),
+        }
+    }
+
+    /// Cursors over tables that are declared, of whatever connection.
+    pub(super) fn open_cursors(&self) -> usize {
+        self.cursors.values().filter(|it| matches!(it.select.relation, Relation::Table(_))).count()
+    }
+
+    pub(super) fn any_reading(&self) -> bool {
+        0 < self.open_cursors() || self.snapshots.any_held()
+    }
+
+    /// What was declared before the probe keeps its moment: the keeper is opened on every worker, now.
+    async fn probe<H: Host>(&mut self, host: &mut H, caller: &Caller, number: u32) -> Result<Rows> {
+        if !caller.parallel {
+            let (keeper, retired) = self.snapshots.hold(number, self.open_cursors());
+            self.retire(retired);
+            let catalog = host.catalog();
+            let groups: BTreeSet<GroupId> =
+                catalog.tables().flat_map(|it| it.shards().iter().map(|it| it.group)).collect();
+            self.open_keeper(host, caller, keeper, groups).await?;
+        }
+        let gid = host.record_gid().await?;
+        Ok(text_rows("gid", vec![gid]))
+    }
+
+    async fn nested<H: Host>(&mut self, host: &mut H, caller: &Caller, work: &Work) -> Result<Answer> {
+        // A parallel worker cannot have subtransactions of its own: these are its leader's, which has sent them too.
+        let own = !caller.parallel;
+        match *work {
+            Work::Savepoint(depth) => {
+                if own {
+                    host.savepoint(&savepoint_name(depth)).await?;
+                    self.depth = depth;
+                }
+                Ok(Answer::Done("SAVEPOINT"))
+            }
+            Work::Release(depth) => {
+                if own {
+                    host.release(&savepoint_name(depth)).await?;
+                    self.snapshots.released(depth);
+                    self.each_depth(|it| *it = (*it).min(depth - 1));
+                    self.depth = depth - 1;
+                }
+                Ok(Answer::Done("RELEASE"))
+            }
+            Work::RollbackTo(depth) => {
+                if own {
+                    host.rollback_to(&savepoint_name(depth)).await?;
+                    host.release(&savepoint_name(depth)).await?;
+                    self.snapshots.rolled_back(depth);
+                    self.closing.retain(|it| it.depth < depth);
+                    self.cursors.retain(|_, it| it.survives(depth));
+                    self.depth = depth - 1;
+                }
+                Ok(Answer::Done("ROLLBACK"))
+            }
+            _ => unreachable!("only savepoints come here"),
+        }
+    }
+
+    fn each_depth(&mut self, change: impl Fn(&mut u32)) {
+        self.closing.iter_mut().for_each(|it| change(&mut it.depth));
+        self.cursors.values_mut().for_each(|it| it.each_depth(&change));
+    }
+
+    fn rewind(&mut self, id: (ConnectionId, u32)) -> Result<()> {
+        let cursor = self.cursors.get_mut(&id).ok_or_else(|| no_cursor(id.1))?;
+        self.closing.extend(cursor.rewind());
+        Ok(())
+    }
+
+    fn close(&mut self, id: (ConnectionId, u32)) {
+        if let Some(mut cursor) = self.cursors.remove(&id) {
+            self.closing.extend(cursor.rewind());
+        }
+    }
+
+    pub(super) fn retire(&mut self, retired: Vec<Retired>) {
+        let closing = |it: Retired| Closing { group: it.group, name: it.keeper.cursor_name(), depth: it.depth };
+        self.closing.extend(retired.into_iter().map(closing));
+    }
+
+    async fn end<H: Host>(&mut self, host: &mut H, caller: &Caller, work: &Work) -> Result<Answer> {
+        let mine: Vec<_> = self.cursors.keys().filter(|it| it.0 == caller.connection).copied().collect();
+        for id in mine {
+            self.close(id);
+        }
+        if caller.parallel {
+            return Ok(Answer::Done(if matches!(work, Work::Commit) { "COMMIT" } else { "ROLLBACK" }));
+        }
+        self.begun = false;
+        self.depth = 0;
+        if matches!(work, Work::Commit) {
+            host.vote().await?;
+            return Ok(Answer::Done("COMMIT"));
+        }
+        Ok(Answer::Done("ROLLBACK"))
+    }
+
+    pub(super) fn portal_name(&mut self) -> String {
+        self.next_portal += 1;
+        format!("howdah_live_{}", self.next_portal)
+    }
+
+    pub(super) fn keeper_of(&self, id: (ConnectionId, u32)) -> Option<KeeperId> {
+        match self.cursors.get(&id)?.state {
+            State::Declared(keeper) => Some(keeper),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn no_cursor(number: u32) -> Error {
+    Error::UndefinedPortal(format!("c{number}"))
+}
+
+/// Users may have savepoints of the fdw's own names.
+fn savepoint_name(depth: u32) -> String {
+    format!("howdah_live_{depth}")
+}
+
+fn call_request(select: &Select, parameters: &Parameters) -> Result<String> {
+    let value = select.equalities.iter().find(|it| it.column == "request").map(|it| &it.value);
+    let request = match value {
+        Some(Value::Constant(text)) => Some(text.clone()),
+        Some(Value::Parameter(index)) => parameters.get(*index).cloned().flatten(),
+        None => None,
+    };
+    request.ok_or_else(|| Error::not_supported("howdah_live.call needs a request", "Use the functions of the interface."))
+}
+
+/// A result of one text column.
+pub(super) fn text_rows(column: &str, values: Vec<Option<String>>) -> Rows {
+    rows_of(&[(column, TypeOid::TEXT, -1)], values.into_iter().map(|it| vec![it]))
+}
+
+/// A result that is made here: columns with their types and sizes.
+pub(super) fn rows_of(
+    columns: &[(&str, TypeOid, i16)],
+    values: impl IntoIterator<Item = Vec<Option<String>>>,
+) -> Rows {
+    let description = columns.iter().map(|(name, type_oid, size)| ColumnDescription {
+        name: name.as_bytes().into(),
+        table_oid: 0,
+        column: 0,
+        type_oid: *type_oid,
+        type_size: *size,
+        typmod: -1,
+        format: Format::Text,
+    });
+    let row = |values: Vec<Option<String>>| -> Bytes {
+        let mut buffer = bytes::BytesMut::new();
+        put_data_row(&mut buffer, values.iter().map(|it| it.as_deref().map(str::as_bytes)));
+        // Without tag and length.
+        buffer.freeze().slice(5..)
+    };
+    Rows { description: description.collect(), rows: values.into_iter().map(row).collect() }
+}
