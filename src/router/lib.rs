@@ -21,6 +21,7 @@ mod ddl;
 mod execution;
 mod executor;
 mod listener;
+mod loopback;
 mod router;
 mod run;
 mod session;

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cancel::CancelRegistry;
 use crate::config::RouterConfig;
+use crate::loopback::{Registry, WorkerAccess};
 use crate::pool::Pools;
 use crate::recovery::Recovery;
 use crate::session::PlanCache;
@@ -20,6 +21,9 @@ pub struct Router {
     pub(crate) catalog: watch::Receiver<Arc<Catalog>>,
     pub(crate) plans: PlanCache,
     pub(crate) cancels: Arc<CancelRegistry>,
+    /// Which session holds which backend of the coordinator.
+    pub(crate) registry: Registry,
+    pub(crate) live: WorkerAccess,
     /// Keeps the mock salts of unknown roles the same from try to try.
     pub(crate) mock_nonce: [u8; 32],
     /// What a client within TLS may bind its authentication to.

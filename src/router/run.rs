@@ -18,6 +18,7 @@ use crate::connect::Connector;
 use crate::control::{Control, empty_catalog};
 use crate::error::{Error, Result};
 use crate::listener::Listener;
+use crate::loopback::{LoopbackListener, Registry, WorkerAccess};
 use crate::pool::Pools;
 use crate::recovery::{self, Recovery};
 use crate::router::Router;
@@ -48,6 +49,11 @@ pub async fn run(config: RouterConfig, shutdown: CancellationToken) -> Result<()
     }
 
     let mut tasks = JoinSet::new();
+    if let Some(path) = &router.config.loopback_socket {
+        let loopback = LoopbackListener::bind(path, router.clone());
+        let loopback = loopback.map_err(|error| start_error(&path.display().to_string(), &error))?;
+        tasks.spawn(loopback.run(shutdown.clone()));
+    }
     tasks.spawn(Control::new(&router.config, connector, sender).run(shutdown.clone()));
     tasks.spawn(reap(router.clone(), shutdown.clone()));
     first_catalog(catalog, &shutdown).await;
@@ -87,6 +93,8 @@ fn assemble(
         catalog,
         plans: PlanCache::new(config.limits.cached_plans),
         cancels: Arc::new(CancelRegistry::default()),
+        registry: Registry::default(),
+        live: WorkerAccess::default(),
         mock_nonce,
         channel_binding: channel_binding.map_or(ChannelBinding::Unavailable, ChannelBinding::ServerEndPoint),
         shutdown,

@@ -12,6 +12,7 @@
 //!   table, which the statements name `howdah_reference`. Answer: `{"gid":"…"|null}`, see [`Host::record_gid`].
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use howdah_catalog::{Distribution, GroupId, TableOid};
 use howdah_sql::{Token, quote_identifier};
@@ -113,7 +114,7 @@ impl Live {
         host.writes(group);
         run(host, caller, BTreeMap::from([(group, flight)])).await?;
         // What it sets or makes in its server session must not meet another session.
-        host.opened(group)?.discard_at_end();
+        host.opened(group)?.cancelled().store(true, Ordering::Relaxed);
         let mut flight = Flight::default();
         flight.query(sql, &[]);
         let outcome = run(host, caller, BTreeMap::from([(group, flight)])).await;

@@ -270,7 +270,7 @@ impl Live {
     ) -> Result<Vec<usize>> {
         let columns: Vec<_> = (0..keys.len()).map(|it| format!("k{it}")).collect();
         let parameters: Vec<_> = (1..=keys.len()).map(|it| format!("${it}::text[]")).collect();
-        let order: Vec<_> = keys.iter().zip(types).zip(&columns).map(|((key, name), column)| {
+        let order = keys.iter().zip(types).zip(&columns).map(|((key, name), column)| {
             let collation = key.collation.as_ref().map(|it| format!(" COLLATE {it}")).unwrap_or_default();
             format!("({column}::{name}){collation} {}", key.direction)
         });

@@ -1,11 +1,14 @@
 //! Several commands on one worker connection in one write and one read, in the extended protocol: if one fails, the
 //! server skips the rest.
 
+use std::sync::atomic::Ordering;
+
 use bytes::{Bytes, BytesMut};
 use howdah_pg::wire::backend::{self, ColumnDescription};
 use howdah_pg::wire::frontend;
 use tokio_util::sync::CancellationToken;
 
+use crate::cancel;
 use crate::error::{Error, Result};
 use crate::router::Router;
 use crate::server::{ServerConnection, error_fields};
@@ -84,14 +87,14 @@ impl Sent {
                 message = connection.next_message() => message?,
                 () = cancel.cancelled(), if !cancelled => {
                     cancelled = true;
-                    router.cancel(connection.group(), connection.cancel_key()).await;
+                    cancel_statement(connection, router).await;
                     continue;
                 }
             };
             match message.tag {
                 b'T' => match backend::parse(b'T', &message.body) {
                     Ok(backend::Message::RowDescription(columns)) => current.description = columns,
-                    _ => return Err(connection.out_of_step()),
+                    _ => return Err(connection.lost(&std::io::ErrorKind::InvalidData.into())),
                 },
                 b'D' => current.rows.push(message.body),
                 b'C' => {
@@ -106,5 +109,14 @@ impl Sent {
             }
         }
         failed.map_or(Ok(outcomes), Err)
+    }
+}
+
+/// Has the server stop what it does for us. The connection is not lent again: a late cancel must not hit anybody else.
+async fn cancel_statement(connection: &ServerConnection, router: &Router) {
+    connection.cancelled().store(true, Ordering::Relaxed);
+    let sent = cancel::send(router.pools.connector(), connection.address(), connection.cancel_key()).await;
+    if let Err(error) = sent {
+        tracing::warn!(%error, "could not cancel a worker's statement");
     }
 }

@@ -28,8 +28,15 @@ mod snapshots;
 mod worker_query;
 mod write;
 
+mod cancels;
+mod connection;
+mod listener;
+mod owner;
+mod standalone;
+
 pub(crate) use self::access::WorkerAccess;
 pub(crate) use self::host::Host;
+pub(crate) use self::listener::LoopbackListener;
 pub(crate) use self::live::{Live, serve};
 pub(crate) use self::registry::{Lease, Registry};
-pub(crate) use self::request::{Answer, ConnectionId, Request, Work};
+pub(crate) use self::request::Request;

@@ -2,7 +2,7 @@
 
 use howdah_catalog::{Column, Database, GroupId, ShardInterval, Table};
 use howdah_pg::TypeOid;
-use howdah_pg::hash;
+use howdah_pg::hash::hash_text_value;
 use howdah_sql::quote_identifier;
 
 use super::order::SortOrder;
@@ -102,7 +102,7 @@ fn equality_hash(column: &Column, equality: &Equality, parameters: &Parameters) 
     if !prunes {
         return None;
     }
-    hash::hash_text(column.type_oid, value)
+    hash_text_value(column.type_oid, value)
 }
 
 fn worker_query(
