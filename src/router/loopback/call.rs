@@ -162,7 +162,7 @@ impl Live {
             flights.insert(group, flight);
         }
         run(host, caller, flights).await?;
-        Ok(json!({ "gid": host.record_gid().await? }))
+        Ok(json!({ "gid": host.record_gid() }))
     }
 }
 

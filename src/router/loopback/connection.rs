@@ -237,6 +237,7 @@ impl Connection {
             Statement::Rewind(cursor) => Work::Rewind { cursor },
             Statement::Close(cursor) => Work::Close { cursor },
             Statement::Insert(insert) => Work::Insert { insert, parameters },
+            Statement::Truncate(tables) => Work::Truncate(tables),
             Statement::Pages(table) => Work::Pages(table),
             Statement::Tuples(table) => Work::Tuples(table),
         };

@@ -19,6 +19,9 @@ pub(crate) trait Host {
     /// The settings that the session's statements run with.
     fn settings(&self) -> Settings;
 
+    /// START TRANSACTION: the coordinator has begun to use live tables.
+    fn begin(&mut self) -> impl Future<Output = Result<()>> + Send;
+
     /// The connection of the transaction to a worker, in its transaction. Opens both if need be.
     fn worker(&mut self, group: GroupId) -> impl Future<Output = Result<&mut ServerConnection>> + Send;
 
@@ -41,8 +44,9 @@ pub(crate) trait Host {
     /// The workers are being prepared: no more work is taken.
     fn is_closed(&self) -> bool;
 
-    /// The gid for which a trigger on the coordinator must write the commit record, if it must.
-    fn record_gid(&mut self) -> impl Future<Output = Result<Option<String>>> + Send;
+    /// The gid for which a trigger on the coordinator writes the commit record: the session cannot, where the statement commits
+    /// by itself.
+    fn record_gid(&mut self) -> Option<String>;
 
     /// Makes a table known until the transaction ends.
     fn register(&mut self, table: Table) -> Result<()>;

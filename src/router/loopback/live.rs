@@ -83,6 +83,7 @@ impl Live {
         }
         match work {
             Work::Begin => {
+                host.begin().await?;
                 self.begun = true;
                 Ok(Answer::Done("START TRANSACTION"))
             }
@@ -104,6 +105,10 @@ impl Live {
             }
             Work::Insert { insert, parameters } => {
                 self.insert(host, caller, &insert, &parameters).await.map(Answer::Inserted)
+            }
+            Work::Truncate(tables) => {
+                self.truncate(host, caller, &tables).await?;
+                Ok(Answer::Done("TRUNCATE TABLE"))
             }
             Work::Pages(table) => self.pages(host, caller, table).await.map(Answer::Rows),
             Work::Tuples(table) => self.tuples(host, caller, table).await.map(Answer::Rows),
@@ -171,7 +176,7 @@ impl Live {
                 catalog.tables().flat_map(|it| it.shards().iter().map(|it| it.group)).collect();
             self.open_keeper(host, caller, keeper, groups).await?;
         }
-        let gid = host.record_gid().await?;
+        let gid = host.record_gid();
         Ok(text_rows("gid", vec![gid]))
     }
 

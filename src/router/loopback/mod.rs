@@ -32,11 +32,12 @@ mod cancels;
 mod connection;
 mod listener;
 mod owner;
+mod session_host;
 mod standalone;
 
 pub(crate) use self::access::WorkerAccess;
-pub(crate) use self::host::Host;
 pub(crate) use self::listener::LoopbackListener;
-pub(crate) use self::live::{Live, serve};
+pub(crate) use self::live::Live;
 pub(crate) use self::registry::{Lease, Registry};
 pub(crate) use self::request::Request;
+pub(crate) use self::session_host::serve_session;

@@ -45,6 +45,7 @@ pub(crate) enum Work {
     Rewind { cursor: u32 },
     Close { cursor: u32 },
     Insert { insert: Arc<Insert>, parameters: Parameters },
+    Truncate(Vec<TableOid>),
     /// ANALYZE asks for the size, in blocks.
     Pages(TableOid),
     /// ANALYZE asks for pg_class.reltuples and relkind.

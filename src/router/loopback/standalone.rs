@@ -71,6 +71,10 @@ impl Host for Standalone {
         Settings::default()
     }
 
+    async fn begin(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     async fn worker(&mut self, group: GroupId) -> Result<&mut ServerConnection> {
         if !self.workers.contains_key(&group) {
             let mut connection = self.router.pools.acquire(group, &self.router.config.superuser).await?;
@@ -113,8 +117,8 @@ impl Host for Standalone {
         false
     }
 
-    async fn record_gid(&mut self) -> Result<Option<String>> {
-        Ok(None)
+    fn record_gid(&mut self) -> Option<String> {
+        None
     }
 
     fn register(&mut self, _table: Table) -> Result<()> {

@@ -27,6 +27,8 @@ pub(crate) enum Statement {
     Rewind(u32),
     Close(u32),
     Insert(Arc<Insert>),
+    /// Of whole tables; the coordinator has checked its RESTRICT, and truncated all that CASCADE reaches.
+    Truncate(Vec<TableOid>),
     /// `DEALLOCATE pgsql_fdw_prep_3`
     Deallocate(String),
     DeallocateAll,
@@ -117,13 +119,30 @@ fn parsed(text: &str) -> Result<Statement> {
     if text.starts_with("INSERT INTO ") {
         return Ok(Statement::Insert(Arc::new(Insert::parse(text)?)));
     }
-    if text.starts_with("UPDATE ") || text.starts_with("DELETE ") || text.starts_with("TRUNCATE ") {
+    if let Some(rest) = text.strip_prefix("TRUNCATE ") {
+        return truncate(rest).ok_or_else(|| refused(text));
+    }
+    if text.starts_with("UPDATE ") || text.starts_with("DELETE ") {
         return Err(write_refused());
     }
     match analyze(text) {
         Some(statement) => Ok(statement),
         None => Err(refused(text)),
     }
+}
+
+/// `howdah_live.t1, howdah_live.t2 CONTINUE IDENTITY RESTRICT`
+fn truncate(text: &str) -> Option<Statement> {
+    let text = text.strip_suffix(" RESTRICT").or_else(|| text.strip_suffix(" CASCADE"))?;
+    let text = text.strip_suffix(" CONTINUE IDENTITY").or_else(|| text.strip_suffix(" RESTART IDENTITY"))?;
+    let table = |name: &str| {
+        let (schema, name) = name.trim().split_once('.')?;
+        match named_relation(schema, name) {
+            Ok(Relation::Table(table)) => Some(table),
+            _ => None,
+        }
+    };
+    text.split(',').map(table).collect::<Option<Vec<_>>>().map(Statement::Truncate)
 }
 
 /// What ANALYZE asks before it samples.
@@ -193,6 +212,10 @@ mod tests {
             Statement::Declare { cursor: 1, .. }
         ));
         assert_eq!(
+            parse("TRUNCATE howdah_live.t1, howdah_live.t2 CONTINUE IDENTITY CASCADE"),
+            Statement::Truncate(vec![TableOid(1), TableOid(2)])
+        );
+        assert_eq!(
             parse("SELECT pg_catalog.pg_relation_size('howdah_live.t5'::pg_catalog.regclass) / 8192"),
             Statement::Pages(TableOid(5))
         );
@@ -221,7 +244,8 @@ mod tests {
             "DECLARE c1 CURSOR WITH HOLD FOR SELECT a FROM howdah_live.t1",
             "UPDATE howdah_live.t1 SET a = 1",
             "DELETE FROM howdah_live.t1",
-            "TRUNCATE howdah_live.t1 CONTINUE IDENTITY RESTRICT",
+            "TRUNCATE howdah_live.t1",
+            "TRUNCATE public.events CONTINUE IDENTITY RESTRICT",
             "DEALLOCATE x",
             "IMPORT FOREIGN SCHEMA x",
             "COPY howdah_live.t1 TO STDOUT",

@@ -7,6 +7,7 @@ use howdah_pg::hash::hash_text_value;
 use howdah_sql::{quote_identifier, quote_literal};
 
 use super::fetch::{key, run, text_array};
+use super::flight::Flight;
 use super::host::Host;
 use super::insert::{Insert, Item};
 use super::live::{Caller, Live, rows_of};
@@ -55,6 +56,36 @@ impl Live {
         }
         run(host, caller, flights).await?;
         Ok(inserted)
+    }
+
+    /// Empties all shards of these tables at once, so that their foreign keys among each other do not matter. It runs nothing of
+    /// the user's, so superuser rights do no harm.
+    pub(super) async fn truncate<H: Host>(
+        &mut self,
+        host: &mut H,
+        caller: &Caller,
+        tables: &[TableOid],
+    ) -> Result<()> {
+        let catalog = host.catalog();
+        let mut shards: BTreeMap<GroupId, Vec<String>> = BTreeMap::new();
+        for oid in tables {
+            let table = distributed(catalog.table(*oid).map(|it| &**it), *oid)?;
+            for shard in table.shards() {
+                shards.entry(shard.group).or_default().push(shard_reference(table, shard));
+            }
+        }
+        let mut flights = BTreeMap::new();
+        for (group, names) in shards {
+            let mut flight = Flight::default();
+            self.push_closings(&mut flight, group);
+            let sql = format!("TRUNCATE {} CASCADE", names.join(", "));
+            flight.command("SELECT howdah.exec($1, $2)", &[Some(&key(host, group).await?), Some(&sql)]);
+            host.worker(group).await?;
+            host.writes(group);
+            flights.insert(group, flight);
+        }
+        run(host, caller, flights).await?;
+        Ok(())
     }
 
     /// `pg_relation_size` of all shards, in blocks of 8 kB.

@@ -1,0 +1,91 @@
+//! A session as the owner of its loopback work.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use howdah_catalog::{Catalog, GroupId, Table};
+
+use super::host::Host;
+use super::live::serve;
+use super::request::Request;
+use crate::error::{Error, Result};
+use crate::router::Router;
+use crate::server::ServerConnection;
+use crate::session::Session;
+use crate::settings::Settings;
+
+/// Serves a request of the session's backend. Boxed, because some of it waits for the coordinator in turn.
+pub(crate) fn serve_session(
+    session: &mut Session,
+    request: Request,
+) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+    Box::pin(async move {
+        let mut live = std::mem::take(&mut session.live);
+        serve(session, &mut live, request).await;
+        session.live = live;
+    })
+}
+
+impl Host for Session {
+    fn catalog(&self) -> Arc<Catalog> {
+        Session::catalog(self)
+    }
+
+    fn router(&self) -> Arc<Router> {
+        self.router.clone()
+    }
+
+    fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
+    async fn begin(&mut self) -> Result<()> {
+        // A CALL may have committed since: its workers are waiting to hear so.
+        self.settle_vote(false).await?;
+        self.transaction.open_statement();
+        Ok(())
+    }
+
+    async fn worker(&mut self, group: GroupId) -> Result<&mut ServerConnection> {
+        self.participant(group).await
+    }
+
+    fn opened(&mut self, group: GroupId) -> Result<&mut ServerConnection> {
+        let connection = self.transaction.opened(group);
+        connection.ok_or_else(|| Error::Internal(format!("node group {group} takes no part")))
+    }
+
+    fn writes(&mut self, group: GroupId) {
+        self.transaction.mark_writer(group);
+    }
+
+    async fn savepoint(&mut self, name: &str) -> Result<()> {
+        self.savepoint_on_workers(name).await
+    }
+
+    async fn release(&mut self, name: &str) -> Result<()> {
+        self.release_on_workers(name).await
+    }
+
+    async fn rollback_to(&mut self, name: &str) -> Result<()> {
+        self.rollback_to_on_workers(name).await
+    }
+
+    async fn vote(&mut self) -> Result<()> {
+        Session::vote(self).await
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_voted()
+    }
+
+    fn record_gid(&mut self) -> Option<String> {
+        Some(Session::record_gid(self))
+    }
+
+    fn register(&mut self, table: Table) -> Result<()> {
+        let catalog = Session::catalog(self).with_table(table);
+        self.overlay = Some(Arc::new(catalog.map_err(|error| Error::Internal(error.to_string()))?));
+        Ok(())
+    }
+}
