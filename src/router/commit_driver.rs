@@ -455,6 +455,7 @@ impl Session {
         for connection in self.transaction.reset() {
             self.release(connection);
         }
+        self.live.finished();
     }
 
     fn transaction_id(&mut self) -> TransactionId {

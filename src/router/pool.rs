@@ -312,7 +312,8 @@ impl DerefMut for PooledConnection {
 
 impl Drop for PooledConnection {
     fn drop(&mut self) {
-        let Some(connection) = self.connection.take() else { return };
+        let Some(mut connection) = self.connection.take() else { return };
+        connection.lease = None;
         if let Some(targets) = &self.targets {
             targets.remove(connection.cancelled());
         }

@@ -18,6 +18,7 @@ use howdah_pg::wire::{CancelKey, ErrorFields, Severity, frontend, startup};
 use crate::config::NodeAddress;
 use crate::duplex::Duplex;
 use crate::error::{Error, Result};
+use crate::loopback::Lease;
 use crate::prepared::PreparedStatements;
 use crate::settings::Settings;
 use crate::stream::Stream;
@@ -52,6 +53,8 @@ pub struct ServerConnection {
     address: NodeAddress,
     /// Raised by a cancel request; see the `cancel` module.
     cancelled: Arc<AtomicBool>,
+    /// Of the session that holds a backend of the coordinator: its live tables lead to that session.
+    pub(crate) lease: Option<Lease>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -87,6 +90,7 @@ impl ServerConnection {
             broken: false,
             address: startup.address,
             cancelled: Arc::default(),
+            lease: None,
         };
         let parameters =
             [("user", startup.user), ("database", startup.database), ("client_encoding", "UTF8")];
@@ -234,22 +238,20 @@ impl ServerConnection {
         }
     }
 
-    /// Reads the answers of the prologue, if there is one.
-    pub(crate) async fn skip_prologue(&mut self) -> Result<()> {
+    /// Takes the answers of the prologue that are here. True once there are no more to come.
+    pub(crate) async fn skip_prologue_here(&mut self) -> Result<bool> {
         while self.prologue > 0 {
-            match self.duplex.take_frame().map_err(|error| self.lost(&error))? {
-                None => self.fill().await?,
-                Some(frame) => {
-                    self.note(frame.tag, &frame.body);
-                    match frame.tag {
-                        b'C' => self.prologue -= 1,
-                        b'E' => return Err(self.abandon_prologue(&frame.body).await),
-                        _ => {}
-                    }
-                }
+            let Some(frame) = self.duplex.take_frame().map_err(|error| self.lost(&error))? else {
+                return Ok(false);
+            };
+            self.note(frame.tag, &frame.body);
+            match frame.tag {
+                b'C' => self.prologue -= 1,
+                b'E' => return Err(self.abandon_prologue(&frame.body).await),
+                _ => {}
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     pub(crate) fn has_prologue(&self) -> bool {

@@ -442,15 +442,20 @@ impl Session {
 
     /// Runs a command on several participants in one flight each, and waits for all.
     pub(crate) async fn run_on(&mut self, groups: &[GroupId], command: &str) -> Result<()> {
+        // The coordinator alone and first: it may use the workers meanwhile, through its live tables.
+        let (coordinator, workers): (Vec<_>, Vec<_>) =
+            groups.iter().copied().partition(|it| *it == GroupId::COORDINATOR);
         let mut result = Ok(());
-        for group in groups {
-            if let Some(connection) = self.transaction.opened(*group) {
-                connection.queue_query(command);
-                result = result.and(connection.flush().await);
+        for groups in [coordinator, workers] {
+            for group in &groups {
+                if let Some(connection) = self.transaction.opened(*group) {
+                    connection.queue_query(command);
+                    result = result.and(connection.flush().await);
+                }
             }
-        }
-        for group in groups {
-            result = result.and(self.finish_on(*group).await);
+            for group in &groups {
+                result = result.and(self.finish_on(*group).await);
+            }
         }
         result
     }

@@ -22,12 +22,14 @@ use howdah_catalog::{Catalog, CatalogVersion, GroupId};
 use howdah_pg::SqlState;
 use howdah_pg::wire::{Relay, backend};
 use howdah_sql::Shape;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::cancel::CancelLease;
 use crate::client::Client;
 use crate::duplex::Frame;
 use crate::error::{Error, Result};
+use crate::loopback::{self, Live};
 use crate::pool::PooledConnection;
 use crate::router::Router;
 use crate::server::Message;
@@ -72,6 +74,11 @@ pub struct Session {
     utf8: bool,
     /// The overlay may hold what ROLLBACK TO took back.
     overlay_doubted: bool,
+    /// What the coordinator's backend reads of distributed tables by itself, through the loopback.
+    pub(crate) live: Live,
+    /// Requests of that backend, and where they are sent to.
+    loopback: mpsc::Receiver<loopback::Request>,
+    loopback_sender: mpsc::Sender<loopback::Request>,
     /// Where in a message the relay is.
     relay: Relay,
     cancel: CancelLease,
@@ -103,16 +110,27 @@ impl Session {
         }
         let mut connection = self.router.pools.acquire_to(group, &self.user, &self.database).await?;
         connection.attach(&self.cancel.targets);
+        if group == GroupId::COORDINATOR {
+            let pid = connection.pid();
+            connection.lease = Some(self.router.registry.register(pid, self.loopback_sender.clone()));
+        }
         Ok(connection)
     }
 
     /// The coordinator's next message; loopback requests of this session are served meanwhile. Whoever waits
     /// for the coordinator while it may run live tables, deferred triggers or user code waits here.
     pub(crate) async fn next_coordinator_message(&mut self) -> Result<Message> {
-        let Some(coordinator) = self.transaction.opened(GroupId::COORDINATOR) else {
-            return Err(Error::Internal("no coordinator connection to wait for".to_owned()));
-        };
-        coordinator.next_message().await
+        loop {
+            let Some(coordinator) = self.transaction.opened(GroupId::COORDINATOR) else {
+                return Err(Error::Internal("no coordinator connection to wait for".to_owned()));
+            };
+            let request = tokio::select! {
+                biased;
+                message = coordinator.next_message() => return message,
+                Some(request) = self.loopback.recv() => request,
+            };
+            loopback::serve_session(self, request).await;
+        }
     }
 
     /// Serves the client until it leaves.

@@ -8,6 +8,7 @@ use super::Session;
 use super::analysis::Distributed;
 use crate::error::{Error, Result};
 use crate::execution::Columns;
+use crate::loopback;
 use crate::server::{Message, error_fields, two_strings};
 
 impl Session {
@@ -17,10 +18,9 @@ impl Session {
         group: GroupId,
         passes: impl Fn(u8) -> bool + Copy,
     ) -> Result<Message> {
-        let Some(connection) = self.transaction.opened(group) else {
-            return Err(Error::Internal("no connection to relay from".to_owned()));
-        };
-        connection.skip_prologue().await?;
+        while self.transaction.opened(group).is_some_and(|it| it.has_prologue()) {
+            self.skip_prologue_of(group).await?;
+        }
         loop {
             if let Some(message) = self.relay_buffered(group, passes)? {
                 return Ok(message);
@@ -50,10 +50,28 @@ impl Session {
 
     /// Reads once from a node; from the coordinator while loopback requests are served.
     async fn fill_from(&mut self, group: GroupId) -> Result<()> {
+        loop {
+            let Some(connection) = self.transaction.opened(group) else {
+                return Err(Error::Internal("no connection to read from".to_owned()));
+            };
+            if group != GroupId::COORDINATOR {
+                return connection.fill().await;
+            }
+            let request = tokio::select! {
+                biased;
+                filled = connection.fill() => return filled,
+                Some(request) = self.loopback.recv() => request,
+            };
+            loopback::serve_session(self, request).await;
+        }
+    }
+
+    /// A RELEASE of the prologue may reach the coordinator's live tables as well.
+    async fn skip_prologue_of(&mut self, group: GroupId) -> Result<()> {
         let Some(connection) = self.transaction.opened(group) else {
-            return Err(Error::Internal("no connection to read from".to_owned()));
+            return Err(Error::Internal("no connection to relay from".to_owned()));
         };
-        connection.fill().await
+        if connection.skip_prologue_here().await? { Ok(()) } else { self.fill_from(group).await }
     }
 
     /// Passes on everything up to ReadyForQuery, which is kept back. Whether all went well.
@@ -100,6 +118,10 @@ impl Session {
                 frame = self.client.next_message() => frame?,
                 filled = connection.fill() => {
                     filled?;
+                    continue;
+                }
+                Some(request) = self.loopback.recv() => {
+                    loopback::serve_session(self, request).await;
                     continue;
                 }
             };

@@ -121,6 +121,7 @@ impl Session {
         writes: bool,
     ) -> Result<Outcome> {
         let group = GroupId::COORDINATOR;
+        self.live.statement();
         if effects.reads_sequences {
             self.forget_foreign_sequences().await?;
         }

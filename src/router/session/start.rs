@@ -6,6 +6,7 @@ use howdah_catalog::GroupId;
 use howdah_pg::SqlState;
 use howdah_pg::scram::ChannelBinding;
 use howdah_pg::wire::backend;
+use tokio::sync::mpsc;
 
 use super::{Session, state};
 use crate::auth;
@@ -67,6 +68,8 @@ impl Session {
     fn new(client: Client, wishes: &Wishes, router: Arc<Router>) -> Self {
         let cancel = router.cancels.register();
         let shutdown = router.shutdown.clone();
+        // A backend asks one thing at a time; so does each of its parallel workers.
+        let (loopback_sender, loopback) = mpsc::channel(16);
         Self {
             router,
             user: wishes.user.as_str().into(),
@@ -88,6 +91,9 @@ impl Session {
             standard_strings: true,
             utf8: true,
             overlay_doubted: false,
+            live: Default::default(),
+            loopback,
+            loopback_sender,
             relay: Default::default(),
             cancel,
             shutdown,
