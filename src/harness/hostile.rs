@@ -1,6 +1,6 @@
 //! Hostile bytes at a server's port, as data: `hostile.txt` says for each case what is sent and how PostgreSQL answers.
 //!
-//! A case is a block of lines: `case NAME`, `after connecting|startup|login`, then what is sent, then `expect` with the
+//! A case is a block of lines: `case NAME`, `after connecting|encryption|startup|login`, then what is sent, then `expect` with the
 //! answer, and `router` where the router may answer differently. Sent are `bytes …` as they stand, `message T …`
 //! with the length filled in, `query …` with its zero as well; a number and `times` in front repeat it. Escapes are
 //! those of Rust. After them the client says that nothing more will come, and reads until the server closes.
@@ -35,6 +35,8 @@ pub struct Case {
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Connecting,
+    /// The server has said whether it encrypts.
+    Encryption,
     /// The server has asked for a password.
     Startup,
     Login,
@@ -105,8 +107,13 @@ impl Target {
             return Ok(self.client()?.into_stream());
         }
         let mut stream = self.connect()?;
+        let mut packet = bytes::BytesMut::new();
+        if matches!(phase, Phase::Encryption) {
+            startup::ssl_request(&mut packet);
+            stream.write_all(&packet)?;
+            stream.read_exact(&mut [0])?;
+        }
         if matches!(phase, Phase::Startup) {
-            let mut packet = bytes::BytesMut::new();
             startup::session_startup(
                 &mut packet,
                 [("user", self.user.as_str()), ("database", &self.database)],
@@ -235,6 +242,7 @@ fn read_line(line: &str, cases: &mut Vec<Case>) -> anyhow::Result<()> {
         "after" => {
             case.after = match rest {
                 "connecting" => Phase::Connecting,
+                "encryption" => Phase::Encryption,
                 "startup" => Phase::Startup,
                 "login" => Phase::Login,
                 _ => bail!("no phase"),

@@ -142,7 +142,7 @@ fn split_options(options: &str) -> Vec<String> {
 fn negotiate_version(startup: &SessionStartup<'_>, to: &mut bytes::BytesMut) {
     let unknown: Vec<&str> = startup.protocol_options().collect();
     if startup.minor > 0 || !unknown.is_empty() {
-        backend::put_negotiate_protocol_version(to, 0, unknown.into_iter());
+        backend::put_negotiate_protocol_version(to, unknown.into_iter());
     }
 }
 

@@ -5,7 +5,7 @@ use bytes::{BufMut, BytesMut};
 use super::ProtocolError;
 use super::body::Body;
 use super::fields::ErrorFields;
-use super::startup::CancelKey;
+use super::startup::{CancelKey, PROTOCOL_3_0};
 use super::values::{
     Format, Formats, Types, Values, count, put_formats, put_message, put_string, put_types, put_values,
 };
@@ -36,7 +36,7 @@ pub enum Message<'a> {
     CopyData(&'a [u8]),
     CopyDone,
     FunctionCallResponse(Option<&'a [u8]>),
-    NegotiateProtocolVersion { minor: u32, unknown_options: Vec<&'a [u8]> },
+    NegotiateProtocolVersion { version: u32, unknown_options: Vec<&'a [u8]> },
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -197,12 +197,12 @@ fn parse_copy<'a>(body: &mut Body<'a>) -> Result<CopyFormats<'a>, ProtocolError>
 }
 
 fn parse_negotiation<'a>(body: &mut Body<'a>) -> Result<Message<'a>, ProtocolError> {
-    let minor = body.u32()?;
+    let version = body.u32()?;
     let mut unknown_options = Vec::new();
     for _ in 0..body.u32()? {
         unknown_options.push(body.string()?);
     }
-    Ok(Message::NegotiateProtocolVersion { minor, unknown_options })
+    Ok(Message::NegotiateProtocolVersion { version, unknown_options })
 }
 
 /// The number of rows in the tag of a CommandComplete (`INSERT 0 5`, `SELECT 3`).
@@ -346,14 +346,14 @@ pub fn put_copy_done(buf: &mut BytesMut) {
     buf.extend_from_slice(b"c\0\0\0\x04");
 }
 
-/// Tells a client the highest minor version spoken here and which of its protocol options are unknown.
+/// Tells a client that 3.0 is spoken here, and which of its protocol options are unknown.
 pub fn put_negotiate_protocol_version<'v>(
     buf: &mut BytesMut,
-    minor: u32,
     unknown_options: impl ExactSizeIterator<Item = &'v str>,
 ) {
     put_message(buf, b'v', |buf| {
-        buf.put_u32(minor);
+        // The documentation long called this the minor version; servers send the whole, and libpq checks it.
+        buf.put_u32(PROTOCOL_3_0);
         buf.put_u32(unknown_options.len() as u32);
         unknown_options.for_each(|it| put_string(buf, it.as_bytes()));
     });

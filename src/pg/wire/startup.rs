@@ -9,6 +9,9 @@ use super::values::{put_packet, put_string};
 /// `MAX_STARTUP_PACKET_LENGTH`, the length word excluded.
 pub const MAX_STARTUP: usize = 10_000;
 
+/// The version spoken here, as startup packets write it.
+pub(crate) const PROTOCOL_3_0: u32 = 3 << 16;
+
 const CANCEL_REQUEST: u32 = 1234 << 16 | 5678;
 const SSL_REQUEST: u32 = 1234 << 16 | 5679;
 const GSSENC_REQUEST: u32 = 1234 << 16 | 5680;
@@ -119,7 +122,7 @@ pub fn cancel_request(buf: &mut BytesMut, key: &CancelKey) {
 /// A StartupMessage of protocol 3.0.
 pub fn session_startup<'v>(buf: &mut BytesMut, parameters: impl IntoIterator<Item = (&'v str, &'v str)>) {
     put_packet(buf, |buf| {
-        buf.put_u32(3 << 16);
+        buf.put_u32(PROTOCOL_3_0);
         for (name, value) in parameters {
             put_string(buf, name.as_bytes());
             put_string(buf, value.as_bytes());

@@ -162,8 +162,10 @@ fn backend_messages() {
         expect!["CopyInResponse(CopyFormats { overall: Text, columns: Formats([[0, 0]]) })"],
     );
     check_backend(
-        |buf| backend::put_negotiate_protocol_version(buf, 0, ["_pq_.x"].into_iter()),
-        expect!["NegotiateProtocolVersion { minor: 0, unknown_options: [[95, 112, 113, 95, 46, 120]] }"],
+        |buf| backend::put_negotiate_protocol_version(buf, ["_pq_.x"].into_iter()),
+        expect![
+            "NegotiateProtocolVersion { version: 196608, unknown_options: [[95, 112, 113, 95, 46, 120]] }"
+        ],
     );
     assert_eq!(backend::affected_rows(b"INSERT 0 5"), Some(5));
     assert_eq!(backend::affected_rows(b"BEGIN"), None);
