@@ -1,6 +1,6 @@
 //! The first packets of a client: encryption, cancel requests, and what the session shall be.
 
-use std::io;
+use std::{io, mem};
 
 use bytes::Buf;
 use howdah_pg::SqlState;
@@ -30,11 +30,17 @@ pub(crate) struct Wishes {
 
 pub(crate) async fn accept(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Result<Accepted> {
     let mut duplex = Duplex::new(Stream::Tcp(stream), MAX_MESSAGE);
+    let (mut asked_tls, mut asked_gss) = (false, false);
     loop {
-        let first = first_packet(&mut duplex).await?;
-        match first {
-            First::Ssl => duplex = encrypt(duplex, tls).await?,
-            First::GssEnc => answer(&mut duplex, b'N').await?,
+        match first_packet(&mut duplex).await? {
+            First::Ssl if !mem::replace(&mut asked_tls, true) => duplex = encrypt(duplex, tls).await?,
+            First::GssEnc if !mem::replace(&mut asked_gss, true) => {
+                nothing_follows(&mut duplex, "GSSAPI encryption").await?;
+                answer(&mut duplex, b'N').await?;
+            }
+            // Asked a second time, PostgreSQL takes the request for a version.
+            First::Ssl => return Err(refuse(&mut duplex, &unsupported(1234, 5679)).await),
+            First::GssEnc => return Err(refuse(&mut duplex, &unsupported(1234, 5680)).await),
             First::Cancel(key) => return Ok(Accepted::Cancel(key)),
             First::Session(wishes) => return Ok(Accepted::Session(Client::new(duplex), wishes)),
         }
@@ -76,9 +82,7 @@ fn read_first(duplex: &mut Duplex) -> Result<Option<First>> {
 
 fn wishes(startup: &SessionStartup<'_>) -> Result<Wishes> {
     if startup.major != 3 {
-        let SessionStartup { major, minor, .. } = startup;
-        let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0");
-        return Err(fatal(SqlState::FEATURE_NOT_SUPPORTED, message));
+        return Err(unsupported(startup.major, startup.minor));
     }
     let Some(user) = startup.get("user").filter(|it| !it.is_empty()) else {
         let message = "no PostgreSQL user name specified in startup packet";
@@ -147,22 +151,31 @@ fn negotiate_version(startup: &SessionStartup<'_>, to: &mut bytes::BytesMut) {
 }
 
 async fn encrypt(mut duplex: Duplex, tls: Option<&TlsAcceptor>) -> Result<Duplex> {
+    nothing_follows(&mut duplex, "SSL").await?;
     let Some(acceptor) = tls.filter(|_| !duplex.stream().is_tls()) else {
         answer(&mut duplex, b'N').await?;
         return Ok(duplex);
     };
-    // What came unencrypted behind the request may be an attacker's (CVE-2021-23222).
-    if !duplex.read.is_empty() {
-        let error =
-            fatal(SqlState::PROTOCOL_VIOLATION, "received unencrypted data after SSL request".to_owned());
-        return Err(refuse(&mut duplex, &error).await);
-    }
     answer(&mut duplex, b'S').await?;
     let Stream::Tcp(stream) = duplex.into_stream() else {
         return Err(Error::Internal("a client is reached by TCP".to_owned()));
     };
     let stream = acceptor.accept(stream).await.map_err(Error::ClientGone)?;
     Ok(Duplex::new(Stream::Accepted(Box::new(stream)), MAX_MESSAGE))
+}
+
+/// What came unencrypted behind a request for encryption may be an attacker's (CVE-2021-23222).
+async fn nothing_follows(duplex: &mut Duplex, what: &str) -> Result<()> {
+    if duplex.read.is_empty() {
+        return Ok(());
+    }
+    let message = format!("received unencrypted data after {what} request");
+    Err(refuse(duplex, &fatal(SqlState::PROTOCOL_VIOLATION, message)).await)
+}
+
+fn unsupported(major: u16, minor: u16) -> Error {
+    let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0");
+    fatal(SqlState::FEATURE_NOT_SUPPORTED, message)
 }
 
 async fn answer(duplex: &mut Duplex, letter: u8) -> Result<()> {
