@@ -244,7 +244,7 @@ impl Session {
     }
 
     fn transaction_is_foreign(&self, status: Option<TransactionStatus>) -> bool {
-        self.transaction.block() == Block::None && status.is_some_and(|it| it != TransactionStatus::Idle)
+        !self.transaction.is_in_progress() && status.is_some_and(|it| it != TransactionStatus::Idle)
     }
 
     pub(super) fn warn(&mut self, code: SqlState, message: &str) {
