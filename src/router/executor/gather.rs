@@ -51,7 +51,8 @@ impl Summary {
     pub(crate) fn note(&mut self, message: &Message, client: &mut Client) {
         match message.tag {
             b'C' => {
-                self.affected += backend::affected_rows(&message.body).unwrap_or(0);
+                let tag = message.body.strip_suffix(b"\0").unwrap_or(&message.body);
+                self.affected += backend::affected_rows(tag).unwrap_or(0);
                 self.command.get_or_insert_with(|| command(&message.body));
             }
             b'T' if self.columns.is_none() => {
