@@ -32,15 +32,20 @@ fn generated_queries_agree_with_postgres() {
 #[test]
 fn written_queries_agree_with_postgres() {
     let mut oracle = Oracle::start();
-    let text = include_str!("plans/queries.sql");
-    for query in text.split(";\n").map(without_comments).filter(|it| !it.is_empty()) {
-        oracle.check(&query);
+    let cases = include_str!("../../planner/pushdown/tests/cases.txt");
+    for case in cases.split("\n\n") {
+        let statement = without_comments(case.split("\n----").next().unwrap_or(case));
+        // Parameters and the clock differ from one execution to the next; locks do not go with UNION ALL.
+        let other = ["$1", "$2", "FOR UPDATE", "now()", "current_date", "CURRENT_TIMESTAMP", "localtimestamp"];
+        if !statement.is_empty() && !other.iter().any(|it| statement.contains(it)) {
+            oracle.check(&statement);
+        }
     }
     oracle.report();
 }
 
 fn without_comments(text: &str) -> String {
-    let lines = text.lines().filter(|it| !it.trim_start().starts_with("--"));
+    let lines = text.lines().filter(|it| !it.trim_start().starts_with('#'));
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 

@@ -21,6 +21,9 @@ pub(crate) struct Facts {
     pub(crate) portable: bool,
 }
 
+/// Worker queries never hold it: see `template.rs`.
+pub(crate) const CANONICAL: char = '\u{1}';
+
 /// Every [`Var`] of one statement.
 #[derive(Debug, Default)]
 pub(crate) struct Columns(Vec<Facts>);
@@ -45,7 +48,11 @@ impl Columns {
 impl Var {
     /// A name for it that no statement writes, for comparing expressions.
     pub(crate) fn canonical_name(self) -> String {
-        format!("\u{1}{}", self.0)
+        format!("{CANONICAL}{}", self.0)
+    }
+
+    pub(crate) fn from_canonical_name(name: &str) -> Option<Self> {
+        name.strip_prefix(CANONICAL)?.parse().ok().map(Self)
     }
 }
 

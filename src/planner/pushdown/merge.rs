@@ -152,7 +152,8 @@ fn sort_column(
     if let Some(index) = block.targets.iter().position(|it| same(&it.value)) {
         return Ok(index);
     }
-    if any(node, &returns_set) || !block.select.distinct_clause.is_empty() {
+    let plain_distinct = block.select.distinct_clause.iter().any(|it| it.node.is_none());
+    if any(node, &returns_set) || plain_distinct {
         return Err(Refused::new("ORDER BY is not understood"));
     }
     let hidden = worker.target_list.len() - block.select.target_list.len();

@@ -190,3 +190,6 @@ fn plan_set_operation(
         Err(other) => Err(vec![reason, (Rung::Combine, other.to_string())]),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use howdah_sql::{Node, NodeEnum};
 
 use super::analysis::{Analysis, uses_own_columns};
 use super::columns::{Facts, Var};
-use super::expression::{any, bare_name, children, column_ref, integer, is_null_constant, operator};
+use super::expression::{any, bare_name, children, column_node, column_ref, integer, is_null_constant, operator};
 use super::functions::{aggregate, ignores_order, is_aggregate, is_window};
 use super::names::output_name;
 use super::refused::Refused;
@@ -332,17 +332,20 @@ impl Analysis<'_> {
     }
 
     fn expand_star(&self, relation: Option<&str>, scope: &Scope<'_>) -> Result<Vec<Target>, Refused> {
-        let columns: Vec<(Option<String>, String, Var)> = match relation {
-            None => scope.star().map(|(item, (name, var))| (item.name.clone(), name.clone(), *var)).collect(),
+        let columns: Vec<(Option<&str>, &(String, Var))> = match relation {
+            None => scope.star().map(|(item, column)| (item.name.as_deref(), column)).collect(),
             Some(relation) => {
                 let item = scope.item(relation).ok_or_else(|| Refused::new("a star is not understood"))?;
-                item.columns.iter().map(|(name, var)| (item.name.clone(), name.clone(), *var)).collect()
+                item.columns.iter().map(|column| (item.name.as_deref(), column)).collect()
             }
         };
-        let target = |(item, name, var): (Option<String>, String, Var)| {
-            let path: Vec<&str> = item.as_deref().into_iter().chain([name.as_str()]).collect();
-            let value = super::expression::column_node(&path);
-            Target { value, name, var: Some(var) }
+        let target = |(item, (name, var)): (Option<&str>, &(String, Var))| {
+            let path: Vec<&str> = item.into_iter().chain([name.as_str()]).collect();
+            let written = column_node(&path);
+            // Two columns of a subquery or join may share a name; as a part of `*` they are still good.
+            let unique = scope.resolve(&written).is_ok_and(|it| it.var == *var);
+            let value = if unique { written } else { column_node(&[&var.canonical_name()]) };
+            Target { value, name: name.clone(), var: Some(*var) }
         };
         Ok(columns.into_iter().map(target).collect())
     }

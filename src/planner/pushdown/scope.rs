@@ -62,7 +62,10 @@ impl<'a> Scope<'a> {
     pub(crate) fn resolve(&self, node: &Node) -> Result<Resolved, Refused> {
         let fields = &column_ref(node).ok_or_else(|| Refused::new("an expression is not understood"))?.fields;
         match fields.as_slice() {
-            [name] => self.bare(name_of(name)?),
+            [name] => match Var::from_canonical_name(name_of(name)?) {
+                Some(var) => Ok(Resolved { var, outer: false }),
+                None => self.bare(name_of(name)?),
+            },
             [relation, name] => self.qualified(name_of(relation)?, name_of(name)?),
             _ => Err(Refused::new("a column is written with its schema")),
         }

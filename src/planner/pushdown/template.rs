@@ -7,7 +7,9 @@ use howdah_catalog::TableOid;
 use howdah_sql::ast::{self, SelectStmt, SqlValueFunctionOp};
 use howdah_sql::{Node, NodeEnum};
 
-use super::expression::{builtin_name, cast_node, children_mut, column_node};
+use super::columns::CANONICAL;
+use super::expression::{any, builtin_name, cast_node, children_mut, column_node};
+use super::names::output_name;
 use super::refused::Refused;
 use crate::{CombinePiece, Piece, Template};
 
@@ -148,7 +150,9 @@ fn parts(text: &str) -> Vec<Part<'_>> {
 
 fn deparse(select: SelectStmt) -> Result<String, Refused> {
     let node = NodeEnum::SelectStmt(Box::new(select));
-    node.deparse(Default::default()).map_err(|_| Refused::new("the worker query could not be written"))
+    let text = node.deparse(Default::default());
+    let text = text.ok().filter(|it| !it.contains(CANONICAL));
+    text.ok_or_else(|| Refused::new("the worker query could not be written"))
 }
 
 /// Calls back for every expression node of a query, subqueries included.
@@ -212,7 +216,13 @@ fn mark_from(node: &mut Node, each: Expressions<'_>, range: Ranges<'_>) {
 fn mark_expression(node: &mut Node, each: Expressions<'_>, range: Ranges<'_>) {
     each(node);
     match node.node.as_mut() {
-        Some(NodeEnum::ResTarget(it)) => it.val.iter_mut().for_each(|it| mark_expression(it, each, range)),
+        Some(NodeEnum::ResTarget(it)) => {
+            // A constant in place of now() must not change the name that the column has for an outer query.
+            if let Some(value) = it.val.as_deref().filter(|value| it.name.is_empty() && any(value, &is_time)) {
+                it.name = output_name(value);
+            }
+            it.val.iter_mut().for_each(|it| mark_expression(it, each, range));
+        }
         Some(NodeEnum::GroupingSet(it)) => it.content.iter_mut().for_each(|it| mark_expression(it, each, range)),
         Some(NodeEnum::WindowDef(it)) => {
             let lists = it.partition_clause.iter_mut().chain(&mut it.order_clause);
