@@ -61,9 +61,7 @@ fn reason(stderr: &str) -> String {
         .iter()
         .find_map(|word| stderr.lines().find(|line| line.contains(word)))
         .or_else(|| stderr.lines().rfind(|line| !line.trim().is_empty()))
-        .unwrap_or("no message")
-        .trim()
-        .to_owned()
+        .map_or_else(|| "no message".into(), |line| crate::postgres::without_prefix(line.trim()).to_owned())
 }
 
 async fn make_durable(member_dir: &Path) -> Result<(), Error> {

@@ -13,6 +13,7 @@ mod config;
 mod error;
 mod files;
 mod initdb;
+mod loopback;
 mod postgres;
 pub mod processes;
 mod run;

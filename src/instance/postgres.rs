@@ -81,8 +81,13 @@ pub(crate) fn last_words(log: &Path) -> Option<String> {
     let text = fs::read(log).ok()?;
     let tail = String::from_utf8_lossy(&text[text.len().saturating_sub(8192)..]).into_owned();
     let line = tail.lines().rev().find(|it| it.contains("FATAL:") || it.contains("PANIC:"))?;
-    let start = line.find("FATAL:").or_else(|| line.find("PANIC:"))?;
-    Some(line[start..].to_owned())
+    Some(without_prefix(line).to_owned())
+}
+
+/// A line of the log without time and pid.
+pub(crate) fn without_prefix(line: &str) -> &str {
+    let begin = ["FATAL:", "PANIC:"].iter().find_map(|it| line.find(it));
+    begin.map_or(line, |it| &line[it..])
 }
 
 /// No process works in the data directory, so what these files say is history. Postgres itself would

@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use crate::loopback::Loopback;
 use crate::postgres::{self, Postgres};
 use crate::{Error, Event, InstanceConfig, files, initdb};
 
@@ -54,11 +55,26 @@ async fn keep_running(config: InstanceConfig, shutdown: CancellationToken) -> Re
         initdb::ensure(&config).await?;
     }
     files::write(&config)?;
+    let loopback = config.loopback.as_ref().map(Loopback::listen).transpose()?;
+    let serve = async {
+        match loopback {
+            Some(loopback) => loopback.serve().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = restart_until(&config, &shutdown) => result,
+        () = serve => unreachable!("the loopback serves for ever"),
+    }
+}
+
+/// Postgres, again and again.
+async fn restart_until(config: &InstanceConfig, shutdown: &CancellationToken) -> Result<(), Error> {
     let mut failures = 0;
     while !shutdown.is_cancelled() {
-        let (ended, was_ready) = run_once(&config, &shutdown).await?;
+        let (ended, was_ready) = run_once(config, shutdown).await?;
         let Some(status) = ended else { break };
-        let reason = why(&config, status);
+        let reason = why(config, status);
         warn!(member = %config.name, %reason, "postgres ended");
         report(&Event::Exited { reason });
         failures = if was_ready { 0 } else { failures + 1 };

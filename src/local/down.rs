@@ -1,6 +1,6 @@
 //! `down` and `kill`.
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use howdah_group::MemberName;
@@ -26,7 +26,9 @@ pub async fn down(dir: &Path, wipe: Wipe) -> Result<(), Error> {
     stop_supervisor(&layout).await?;
     clear_leftovers(&layout).await?;
     if wipe == Wipe::Remove {
-        remove(&layout)?;
+        remove(&layout, MADE_BY_A_START)?;
+        remove(&layout, &OURS)?;
+        let _ = fs::remove_dir(layout.dir());
         directory::forget(dir);
     }
     Ok(())
@@ -84,7 +86,7 @@ async fn stop_supervisor(layout: &Layout) -> Result<(), Error> {
 }
 
 /// Without a supervisor the members end by themselves; what does not is ended here.
-async fn clear_leftovers(layout: &Layout) -> Result<(), Error> {
+pub(crate) async fn clear_leftovers(layout: &Layout) -> Result<(), Error> {
     for entry in fs::read_dir(layout.members()).into_iter().flatten().flatten() {
         let directory = entry.path();
         if !processes::wait_until_gone(&directory, PROGRAM, LEFTOVER_PATIENCE).await {
@@ -98,9 +100,10 @@ async fn clear_leftovers(layout: &Layout) -> Result<(), Error> {
     Ok(())
 }
 
-/// Only what we have made; the directory itself when nothing else is in it.
-fn remove(layout: &Layout) -> Result<(), Error> {
-    for name in OURS {
+/// Removes what we have made, by name.
+pub(crate) fn remove(layout: &Layout, names: &[&str]) -> Result<(), Error> {
+    let unfinished = names.iter().map(|it| Path::new(it).with_extension("new"));
+    for name in names.iter().map(PathBuf::from).chain(unfinished) {
         let path = layout.dir().join(name);
         let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         match removed {
@@ -110,23 +113,15 @@ fn remove(layout: &Layout) -> Result<(), Error> {
             _ => {}
         }
     }
-    let _ = fs::remove_dir(layout.dir());
     Ok(())
 }
 
-/// Members first, the record last: a removal that is cut off leaves a directory that is still ours.
-const OURS: [&str; 10] = [
-    "members",
-    "run",
-    "pki",
-    "secrets.json",
-    "servergroup.yaml",
-    "state.json",
-    "supervisor.log",
-    "supervisor.log.1",
-    "supervisor.lock",
-    crate::layout::RECORD,
-];
+/// What a start makes in a new directory.
+pub(crate) const MADE_BY_A_START: &[&str] =
+    &["members", "run", "pki", "secrets.json", "servergroup.yaml", "state.json"];
+
+/// The rest; the record last, so that a removal which is cut off leaves a directory that is still ours.
+const OURS: [&str; 4] = ["supervisor.log", "supervisor.log.1", "supervisor.lock", crate::layout::RECORD];
 
 const PROGRAM: &str = "howdah";
 const STOP_PATIENCE: Duration = Duration::from_secs(90);

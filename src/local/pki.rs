@@ -106,8 +106,12 @@ fn write(files: &Identity, certificate: &str, key: &KeyPair) -> Result<(), Error
     fs::rename(&beside, &files.certificate).map_err(Error::file(&files.certificate))
 }
 
-/// A file that only its owner reads.
+/// A file that only its owner reads. One that says the same already is left alone: a full disk then
+/// hinders nobody who changes nothing.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
+    if fs::read_to_string(path).is_ok_and(|it| it == text) {
+        return Ok(());
+    }
     let beside = path.with_extension("new");
     let _ = fs::remove_file(&beside);
     let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&beside);

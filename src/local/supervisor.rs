@@ -276,6 +276,9 @@ impl Supervisor {
         if decision.phase == Phase::Ready && !self.observed.was_ready {
             self.observed.was_ready = true;
             self.reasons.clear();
+            if let Err(error) = self.plan.remember_spec() {
+                error!(%error, "could not keep the server group's file");
+            }
             let elapsed = self.clock.elapsed();
             info!(?elapsed, "the server group answers queries");
             progress::report(&Progress::Ready { uri: self.plan.uri() });

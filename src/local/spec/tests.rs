@@ -18,7 +18,10 @@ fn nothing_but_a_name_is_needed() {
 
 #[test]
 fn broken_yaml_names_the_line() {
-    check_error(&format!("{HEAD}spec:\n  database: app\n adminUser: x\n"), &expect!["did not find expected key at line 6 column 2, while parsing a block mapping"]);
+    check_error(
+        &format!("{HEAD}spec:\n  database: app\n adminUser: x\n"),
+        &expect!["did not find expected key at line 6 column 2, while parsing a block mapping"],
+    );
 }
 
 #[test]

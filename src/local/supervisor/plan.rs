@@ -20,7 +20,7 @@ use crate::{Error, Layout, UpRequest, parameters, ports, spec};
 
 pub(super) struct Plan {
     pub(super) layout: Layout,
-    pub(super) spec: ServerGroupSpec,
+    group: ServerGroup,
     pub(super) record: Record,
     pub(super) secrets: Secrets,
     pub(super) run_dir: RunDir,
@@ -37,7 +37,7 @@ impl Plan {
     pub(super) async fn make(request: &UpRequest) -> Result<Self, Error> {
         let layout = Layout::new(&request.home);
         let lock = lock(&layout).await?;
-        let existing = Record::load(&layout)?;
+        let existing = existing_group(&layout).await?;
         let group = server_group(request, &layout, existing.as_ref())?;
         note_ignored_fields(&group.spec);
         let record = record(request, &layout, &group, existing)?;
@@ -60,6 +60,17 @@ impl Plan {
             fingerprint,
             _lock: lock,
         })
+    }
+
+    pub(super) fn spec(&self) -> &ServerGroupSpec {
+        &self.group.spec
+    }
+
+    /// Keeps the file for the next `up` without one: it has shown that it works.
+    pub(super) fn remember_spec(&self) -> Result<(), Error> {
+        let text = serde_yaml::to_string(&self.group)
+            .map_err(|error| Error::Spec { path: self.layout.spec(), message: error.to_string() })?;
+        write_private(&self.layout.spec(), &text)
     }
 
     pub(super) fn desired(&self) -> Desired {
@@ -115,7 +126,7 @@ impl Plan {
             socket_dir: self.run_dir.node(node),
             port: self.record.ports[&node],
             tls: TlsFiles { certificate: identity.certificate, key: identity.key, ca: self.pki.ca() },
-            settings: parameters::settings(&self.spec, node),
+            settings: parameters::settings(&self.group.spec, node),
             loopback: (node == NodeName::Coordinator).then_some(loopback),
         }
     }
@@ -138,6 +149,18 @@ async fn lock(layout: &Layout) -> Result<File, Error> {
     Ok(file)
 }
 
+/// The group of the directory. One in which no database was ever made holds nobody's data: a first start
+/// that failed, or was killed, binds the next one to nothing.
+async fn existing_group(layout: &Layout) -> Result<Option<Record>, Error> {
+    let record = Record::load(layout)?;
+    if record.as_ref().is_none_or(|it| !it.set_up_by.is_empty()) {
+        return Ok(record);
+    }
+    crate::down::clear_leftovers(layout).await?;
+    crate::down::remove(layout, crate::down::MADE_BY_A_START)?;
+    Ok(None)
+}
+
 /// The file that `up` was given, else the one of last time, else every default.
 fn server_group(
     request: &UpRequest,
@@ -147,7 +170,8 @@ fn server_group(
     let mut group = match (&request.group, existing) {
         (Some(group), _) => group.clone(),
         (None, Some(_)) if layout.spec().exists() => spec::read(&layout.spec())?,
-        (None, _) => ServerGroup::named("local"),
+        (None, Some(existing)) => like(existing),
+        (None, None) => ServerGroup::named("local"),
     };
     if let Some(workers) = request.workers {
         group.spec.workers.count = workers;
@@ -156,6 +180,15 @@ fn server_group(
         group.spec.workers.count = existing.map_or(group.spec.workers.count, |it| it.workers);
     }
     Ok(group)
+}
+
+/// Every default but for what cannot change.
+fn like(existing: &Record) -> ServerGroup {
+    let mut group = ServerGroup::named(&existing.name);
+    group.spec.database.clone_from(&existing.database);
+    group.spec.admin_user.clone_from(&existing.admin_user);
+    group.spec.workers.count = existing.workers;
+    group
 }
 
 fn note_ignored_fields(spec: &ServerGroupSpec) {
@@ -280,12 +313,6 @@ async fn check_router_port(layout: &Layout, port: u16) -> Result<(), Error> {
         sleep(Duration::from_millis(50)).await;
     }
     Ok(())
-}
-
-fn save_spec(layout: &Layout, group: &ServerGroup) -> Result<(), Error> {
-    let text = serde_yaml::to_string(group)
-        .map_err(|error| Error::Spec { path: layout.spec(), message: error.to_string() })?;
-    write_private(&layout.spec(), &text)
 }
 
 /// The file name of this program, and which build it is.

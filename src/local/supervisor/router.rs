@@ -46,7 +46,7 @@ pub(super) fn start(plan: &Plan, events: &Sender<Event>, tasks: &mut JoinSet<()>
 fn config(plan: &Plan) -> serde_json::Value {
     let (server, client) = (plan.pki.identity("router-server"), plan.pki.identity("router-client"));
     let coordinator = plan.server(NodeName::Coordinator);
-    let pool = &plan.spec.router.pool;
+    let pool = &plan.spec().router.pool;
     json!({
         "listen": ports::loopback_addresses(plan.record.port),
         "tls": {"certificate": server.certificate, "key": server.key},

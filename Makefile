@@ -1,0 +1,40 @@
+# Each target is a line or two; what must be installed is in .ci/setup.
+DIR   ?= $(if $(filter 0,$(shell id -u)),/var/lib/howdah/local,$(HOME)/.local/share/howdah/local)
+PORT  ?= 9700
+FILE  ?= config/samples/demo.yaml
+CACHE := $(if $(filter 0,$(shell id -u)),/var/cache/howdah,$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/howdah)
+
+# For the tests: a PostgreSQL 18 beside the system's, and a Python with psycopg2.
+export HOWDAH_POSTGRES_18 := $(CACHE)/postgresql-18/bin
+export HOWDAH_PYTHON      := $(CACHE)/python/bin/python3
+
+.PHONY: build up down test check bench crds setup
+
+build: setup
+	cargo build --release -p howdah
+	@if [ -n "$$CARGO_TARGET_DIR" ]; then mkdir -p target/release && ln -sf "$$CARGO_TARGET_DIR/release/howdah" target/release/howdah; fi
+
+up: build
+	@target/release/howdah local up -f $(FILE) --dir $(DIR) --port $(PORT) --detach
+
+down:
+	@target/release/howdah local down --dir $(DIR)
+
+test: setup
+	@.ci/setup test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace --no-fail-fast
+
+check:
+	cargo check --workspace --all-targets
+
+bench: build
+	@.ci/setup bench
+	bench/run.sh
+
+crds:
+	cargo run -q -p howdah -- crd > crds/servergroups.yaml
+
+setup:
+	@.ci/setup build
