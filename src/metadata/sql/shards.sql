@@ -19,7 +19,9 @@ BEGIN
         RAISE null_value_not_allowed USING MESSAGE = 'distribution value cannot be NULL for tables other than reference tables.';
     END IF;
     SELECT * INTO STRICT attribute FROM pg_attribute WHERE attrelid = relation AND attnum = part.partcolumn;
-    EXECUTE format('SELECT pg_catalog.%I(%L::%s%s)', howdah.hash_function(attribute.atttypid)::name, value,
+    -- The hash of a row of one value is that value's own. Hash functions cannot all be called by themselves: those of date
+    -- and bool, for instance, are declared for other types.
+    EXECUTE format('SELECT pg_catalog.hash_record(ROW(%L::%s%s))', value,
             format_type(attribute.atttypid, attribute.atttypmod),
             (SELECT format(' COLLATE %I.%I', nspname, collname) FROM pg_collation c JOIN pg_namespace n ON n.oid = collnamespace
              WHERE c.oid = attribute.attcollation))
