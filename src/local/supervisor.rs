@@ -228,7 +228,7 @@ impl Supervisor {
                 self.observed.registering.remove(&node);
                 match result {
                     Ok(()) => drop(self.observed.registered.insert(node)),
-                    Err(reason) => self.step_failed("registering", node, reason)?,
+                    Err(reason) => self.step_failed("registering", node, &reason)?,
                 }
             }
         }
@@ -243,17 +243,17 @@ impl Supervisor {
             }
             Err(reason) => {
                 self.observed.setup.remove(&node);
-                self.step_failed("setting up", node, reason)
+                self.step_failed("setting up", node, &reason)
             }
         }
     }
 
     /// The server may just have gone away: then the step is tried again when it is back.
-    fn step_failed(&mut self, step: &str, node: NodeName, reason: String) -> Result<(), Error> {
+    fn step_failed(&mut self, step: &str, node: NodeName, reason: &str) -> Result<(), Error> {
         error!(%node, %reason, "{step} failed");
         let name = MemberName::Postgres(node);
         let failures = self.reasons.iter().filter(|it| it.0 == name).count() + 1;
-        self.reasons.push_back((name, reason.clone()));
+        self.reasons.push_back((name, reason.to_owned()));
         self.give_up_if(failures >= MAX_FAILURES as usize, name, format!("{step} {node} failed: {reason}"))
     }
 
@@ -335,10 +335,10 @@ impl Supervisor {
                 }
             }
         };
-        if timeout(patience, ended).await.is_err() {
-            if let Some(router) = self.children.remove(&MemberName::Router) {
-                router.kill();
-            }
+        if timeout(patience, ended).await.is_err()
+            && let Some(router) = self.children.remove(&MemberName::Router)
+        {
+            router.kill();
         }
     }
 

@@ -1,5 +1,6 @@
 //! Local mode on real processes: it comes up, survives kill -9 of anything, continues with its data, leaves
 //! nothing behind, and says clearly why it does not start.
+#![allow(clippy::unwrap_used)] // clippy knows `#[test]` functions, not their helpers
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

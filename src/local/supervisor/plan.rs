@@ -46,12 +46,11 @@ impl Plan {
         let pki = Pki::ensure(&layout.pki(), &record.name, record.desired().nodes())?;
         let run_dir = RunDir::of(&layout);
         run_dir.make(record.desired().members())?;
-        save_spec(&layout, &group)?;
         record.save(&layout)?;
         let (program, fingerprint) = own_binary();
         Ok(Self {
             layout,
-            spec: group.spec,
+            group,
             record,
             secrets,
             run_dir,
