@@ -14,14 +14,18 @@ pub struct Client {
     pub(crate) duplex: Duplex,
     /// What the client believes of `server_encoding`, `TimeZone`, …
     known_parameters: BTreeMap<String, String>,
+    /// What waited to be sent when a result began to be kept back.
+    before_hold: Option<BytesMut>,
 }
 
 /// Where a result is sent on before it is complete.
 const HIGH_WATER: usize = 64 << 10;
+/// A result that is read in portions is in memory as a whole.
+const MAX_HELD: usize = 256 << 20;
 
 impl Client {
     pub(crate) fn new(duplex: Duplex) -> Self {
-        Self { duplex, known_parameters: BTreeMap::new() }
+        Self { duplex, known_parameters: BTreeMap::new(), before_hold: None }
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -63,10 +67,27 @@ impl Client {
         if self.duplex.write.len() < HIGH_WATER {
             return Ok(());
         }
+        if self.before_hold.is_some() && MAX_HELD < self.duplex.write.len() {
+            return Err(Error::LimitExceeded("the result of a portal with a row limit is too large".to_owned()));
+        }
         self.flush().await
     }
 
+    /// From now on what is put is kept back, for a portal that the client reads in portions.
+    pub(crate) fn hold(&mut self) {
+        self.before_hold = Some(std::mem::take(&mut self.duplex.write));
+    }
+
+    /// Ends [`Self::hold`] and hands out what was kept.
+    pub(crate) fn release(&mut self) -> BytesMut {
+        let before = self.before_hold.take().unwrap_or_default();
+        std::mem::replace(&mut self.duplex.write, before)
+    }
+
     pub async fn flush(&mut self) -> Result<()> {
+        if self.before_hold.is_some() {
+            return Ok(());
+        }
         self.duplex.flush().await.map_err(Error::ClientGone)
     }
 

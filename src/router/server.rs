@@ -172,6 +172,16 @@ impl ServerConnection {
         self.expected.push_back(Expected::Sync);
     }
 
+    pub(crate) fn queue_function_call(&mut self, body: &[u8]) {
+        self.queue_frame(b'F', body);
+        self.expected.push_back(Expected::Query);
+    }
+
+    /// The Sync under way came during COPY, and is not answered.
+    pub(crate) fn forget_sync(&mut self) {
+        self.expected.retain(|it| *it != Expected::Sync);
+    }
+
     /// A command to run before everything queued after it, unseen. Only with nothing else under way.
     pub fn queue_prologue(&mut self, sql: &str) {
         debug_assert!(self.expected.is_empty(), "a prologue comes first");

@@ -144,6 +144,16 @@ impl Session {
         Ok(analyzed)
     }
 
+    /// Whether [`Self::analyze`] would answer without asking anybody.
+    pub(super) fn is_known(&mut self, text: &[u8], types: &[TypeOid]) -> bool {
+        if !self.is_cacheable() || !self.read_shape(text, types) {
+            return false;
+        }
+        self.text_key(text, types);
+        let plans = &self.router.plans;
+        plans.get(&self.key).or_else(|| plans.get(&self.scratch)).is_some()
+    }
+
     /// Uncommitted changes of the catalog, and temporary tables that may hide others, are this session's own.
     fn is_cacheable(&self) -> bool {
         self.overlay.is_none() && self.kept.temporary.is_empty() && !self.is_passthrough()
@@ -175,7 +185,7 @@ impl Session {
     }
 
     /// What the meaning of text depends on beside the text.
-    fn environment(&mut self) -> [u8; 16] {
+    pub(super) fn environment(&mut self) -> [u8; 16] {
         let version = self.catalog_version();
         let [high, low] = [self.settings_hash, version.0 as u64];
         let mut bytes = [0; 16];

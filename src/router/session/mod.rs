@@ -7,8 +7,11 @@ mod analysis;
 mod block;
 mod dispatch;
 mod effects;
+mod extended;
+mod flight;
 mod pin;
 mod plan_cache;
+mod portal;
 mod relay;
 mod simple;
 pub(crate) mod single_shard;
@@ -38,6 +41,7 @@ use crate::startup::fatal;
 use crate::transaction::Transaction;
 
 use self::block::Marks;
+use self::extended::{Pipeline, Portals, Statements};
 pub(crate) use self::plan_cache::PlanCache;
 pub(crate) use self::single_shard::{Rendering, ShardGroup, Values, shard_group};
 pub(crate) use self::start::run;
@@ -64,6 +68,9 @@ pub struct Session {
     /// Names with a dot that the client set; PostgreSQL lists no others.
     custom_settings: BTreeSet<String>,
     marks: Marks,
+    statements: Statements,
+    portals: Portals,
+    pipeline: Pipeline,
     /// Buffers for the key of the plan cache.
     shape: Shape,
     key: Vec<u8>,
@@ -135,10 +142,18 @@ impl Session {
 
     /// Serves the client until it leaves.
     async fn serve(&mut self) -> Result<()> {
+        let mut pending = None;
         loop {
-            let frame = self.next_request().await?;
+            let frame = match pending.take() {
+                Some(frame) => frame,
+                None => self.next_request().await?,
+            };
             match frame.tag {
                 b'X' => return Ok(()),
+                b'P' | b'B' | b'D' | b'E' | b'C' | b'S' | b'H' => pending = self.extended(frame).await?,
+                // After an error everything up to Sync is ignored, simple queries as well.
+                b'Q' | b'F' if self.pipeline.skipping => {}
+                b'F' => self.function_call(&frame.body).await?,
                 b'Q' => self.query(&frame.body).await?,
                 // Left over from a COPY that failed; PostgreSQL ignores them as well.
                 b'd' | b'c' | b'f' => {}

@@ -20,6 +20,9 @@ impl Session {
             Ok(_) => return Err(Error::Internal("a Query is a Query".to_owned())),
             Err(error) => return Err(error.into()),
         };
+        // A simple query destroys the unnamed statement and portal ("Simple Query" in protocol-flow).
+        self.statements.remove(&b""[..]);
+        self.portals.remove(&b""[..]);
         if let Err(error) = self.run_text(text).await {
             self.report(error)?;
             self.abandon_implicit().await?;
@@ -27,7 +30,36 @@ impl Session {
         if let Err(error) = self.end_statement().await {
             self.report(error)?;
         }
+        if self.transaction.block() == Block::None {
+            self.portals.clear();
+        }
         self.ready_for_query().await
+    }
+
+    /// The fast path of old: the coordinator knows the functions.
+    pub(super) async fn function_call(&mut self, body: &Bytes) -> Result<()> {
+        if let Err(error) = self.run_function_call(body).await {
+            self.report(error)?;
+        }
+        if let Err(error) = self.end_statement().await {
+            self.report(error)?;
+        }
+        self.ready_for_query().await
+    }
+
+    async fn run_function_call(&mut self, body: &Bytes) -> Result<()> {
+        self.refuse_if_failed()?;
+        let refresh = self.refresh_query();
+        let connection = self.participant(GroupId::COORDINATOR).await?;
+        connection.queue_function_call(body);
+        connection.queue_query(&refresh);
+        self.transaction.mark_writer(GroupId::COORDINATOR);
+        if let Some(connection) = self.transaction.opened(GroupId::COORDINATOR) {
+            connection.flush().await?;
+        }
+        let outcome = self.relay_query(GroupId::COORDINATOR, &Relaying::default()).await?;
+        self.note_outcome(outcome);
+        self.take_refresh().await
     }
 
     async fn run_text(&mut self, text: &[u8]) -> Result<()> {
@@ -126,7 +158,9 @@ impl Session {
             self.forget_foreign_sequences().await?;
         }
         let refreshes = effects.may_change_session || self.is_passthrough();
-        let refresh = refreshes.then(|| self.refresh_query());
+        // Behind COPY FROM STDIN it would be taken for data.
+        let pipelines = refreshes && !may_copy(text);
+        let refresh = pipelines.then(|| self.refresh_query());
         let connection = self.participant(group).await?;
         connection.queue_query_bytes(text);
         if let Some(refresh) = &refresh {
@@ -140,8 +174,10 @@ impl Session {
         }
         let outcome = self.relay_query(group, &Relaying::default()).await?;
         self.note_outcome(outcome);
-        if refreshes {
-            self.take_refresh().await?;
+        match (refreshes, pipelines) {
+            (true, true) => self.take_refresh().await?,
+            (true, false) => self.refresh().await?,
+            (false, _) => {}
         }
         self.adopt_block();
         Ok(outcome)
@@ -175,8 +211,13 @@ fn may_be_several(text: &[u8]) -> bool {
 }
 
 /// Whether a text is worth a look in a failed block.
-fn is_control(text: &[u8]) -> bool {
+pub(super) fn is_control(text: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(text) else { return false };
     let statements = howdah_sql::parse(text).unwrap_or_default();
     statements.is_empty() || matches!(statements[0].kind(), Kind::Transaction(_))
+}
+
+/// Whether the word is anywhere in the text.
+pub(super) fn may_copy(text: &[u8]) -> bool {
+    text.windows(4).any(|it| it.eq_ignore_ascii_case(b"copy"))
 }

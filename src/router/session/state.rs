@@ -87,15 +87,22 @@ impl Session {
 
     /// What a block did to the session is certain only after its end.
     pub(super) async fn refresh_after_block(&mut self) -> Result<()> {
-        if !std::mem::take(&mut self.suspect) || self.transaction.block() != Block::None {
+        if !self.suspect || self.transaction.block() != Block::None {
             return Ok(());
         }
+        self.participant(GroupId::COORDINATOR).await?;
+        self.suspect = false;
+        self.refresh().await?;
+        self.end_statement().await
+    }
+
+    /// Asks in a flight of its own, where the coordinator takes part already.
+    pub(super) async fn refresh(&mut self) -> Result<()> {
         let refresh = self.refresh_query();
-        let connection = self.participant(GroupId::COORDINATOR).await?;
+        let Some(connection) = self.transaction.opened(GroupId::COORDINATOR) else { return Ok(()) };
         connection.queue_query(&refresh);
         connection.flush().await?;
-        self.take_refresh().await?;
-        self.end_statement().await
+        self.take_refresh().await
     }
 
     pub(super) fn set_settings(&mut self, settings: Settings) {
