@@ -98,7 +98,11 @@ impl Drop for CancelLease {
     }
 }
 
-pub(crate) async fn send(connector: &Connector, address: &NodeAddress, key: &CancelKey) -> std::io::Result<()> {
+pub(crate) async fn send(
+    connector: &Connector,
+    address: &NodeAddress,
+    key: &CancelKey,
+) -> std::io::Result<()> {
     let mut stream = connector.connect(address).await?;
     let mut request = BytesMut::new();
     startup::cancel_request(&mut request, key);

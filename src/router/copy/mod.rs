@@ -1,7 +1,66 @@
-//! COPY of distributed tables.
+//! COPY of distributed tables: rows are cut here and sent to their shards, or gathered from them.
+//!
+//! Only the distribution column is read; what shards say of a value or a constraint is the client's error,
+//! with the table's name and the line of the client's own input.
 
 mod format;
+mod from;
+mod options;
 mod rows;
+mod shard_rows;
+mod to;
 
-pub(crate) use self::format::{Format, Layout};
-pub(crate) use self::rows::{Field, Row, RowError, Rows};
+use std::sync::Arc;
+
+use howdah_catalog::{GroupId, Table, TableOid};
+use howdah_sql::ast::CopyStmt;
+use howdah_sql::{NodeEnum, RelationName, Statement};
+
+use crate::error::{Error, Result};
+use crate::session::Session;
+use crate::settings::literal;
+
+/// Whether COPY was done here, or is to be done by the coordinator as it stands.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Copied {
+    Here,
+    LeftToCoordinator,
+}
+
+/// COPY of a table of the catalog.
+pub(crate) async fn copy(session: &mut Session, statement: &Statement) -> Result<Copied> {
+    let NodeEnum::CopyStmt(copy) = statement.node() else { return Ok(Copied::LeftToCoordinator) };
+    let Some(table) = table_of(session, copy).await? else { return Ok(Copied::LeftToCoordinator) };
+    if table.is_reference() {
+        return Ok(Copied::LeftToCoordinator);
+    }
+    if copy.is_program || !copy.filename.is_empty() {
+        return Err(Error::not_supported(
+            "cannot copy a distributed table from or to a file of the server",
+            "Use \\copy of psql, or COPY with STDIN or STDOUT.",
+        ));
+    }
+    if copy.where_clause.is_some() {
+        return Err(Error::not_supported(
+            "COPY FROM with WHERE is not supported for distributed tables",
+            "Copy into another table and use INSERT … SELECT.",
+        ));
+    }
+    match copy.is_from {
+        true => from::run(session, copy, &table).await?,
+        false => to::run(session, copy, &table).await?,
+    }
+    Ok(Copied::Here)
+}
+
+/// The table by its name as PostgreSQL finds it.
+async fn table_of(session: &mut Session, copy: &CopyStmt) -> Result<Option<Arc<Table>>> {
+    let Some(range) = &copy.relation else { return Ok(None) };
+    let name = literal(&RelationName::of(range).quoted());
+    let coordinator = session.participant(GroupId::COORDINATOR).await?;
+    coordinator.queue_query(&format!("SELECT pg_catalog.to_regclass({name})::pg_catalog.oid"));
+    coordinator.flush().await?;
+    let rows = session.coordinator_rows().await?;
+    let oid = rows.into_iter().flatten().flatten().next().and_then(|it| it.parse().ok());
+    Ok(oid.and_then(|it| session.catalog().table(TableOid(it)).cloned()))
+}

@@ -86,7 +86,8 @@ pub(crate) async fn gather(
     while connections.iter().any(|it| it.is_busy()) {
         let (source, message) = next_of_any(connections).await;
         match message {
-            Ok(message) if message.tag == b'D' => {
+            // A row, or a piece of COPY output.
+            Ok(message) if matches!(message.tag, b'D' | b'd') => {
                 if summary.error.is_none() {
                     sink.row(source, &message.body, client).unwrap_or_else(|error| summary.fail(error));
                     client.flush_if_full().await?;

@@ -16,6 +16,12 @@ mod task;
 use howdah_planner::Plan;
 use howdah_sql::Statement;
 
+pub(crate) use self::gather::{Sink, gather};
+pub(crate) use self::shard_key::{KeyValue, hash, null_key, shard_of};
+
+use howdah_catalog::Catalog;
+
+use crate::copy::{self, Copied};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::session::Session;
@@ -44,8 +50,20 @@ pub(crate) async fn explain(
     Err(Error::not_supported("cannot explain this statement yet", "Run it instead."))
 }
 
-pub(crate) async fn copy(_session: &mut Session, _statement: &Statement) -> Result<()> {
-    Err(Error::not_supported("cannot copy a distributed table yet", "Use INSERT or SELECT instead."))
+/// COPY of a table of the catalog.
+pub(crate) async fn copy(session: &mut Session, statement: &Statement) -> Result<Copied> {
+    copy::copy(session, statement).await
+}
+
+/// An error of a shard without the shard's number.
+pub(crate) fn without_shards(error: Error, catalog: &Catalog) -> Error {
+    match error {
+        Error::Postgres(mut fields) => {
+            crate::shard_error::for_client(&mut fields, "", b"", catalog);
+            Error::Postgres(fields)
+        }
+        other => other,
+    }
 }
 
 /// Fills templates in for one shard group.

@@ -74,7 +74,7 @@ pub(crate) fn hash(column: &Column, key: &KeyValue<'_>) -> Option<i32> {
 }
 
 /// The index of the shard that a value belongs to. Asks PostgreSQL where the router cannot hash it.
-pub(super) async fn shard_of(session: &mut Session, table: &Table, key: &KeyValue<'_>) -> Result<usize> {
+pub(crate) async fn shard_of(session: &mut Session, table: &Table, key: &KeyValue<'_>) -> Result<usize> {
     let column = table.distribution_column().ok_or_else(mismatch)?;
     if let Some(hash) = hash(column, key) {
         return Ok(table.shard_index_for_hash(hash));
@@ -96,7 +96,7 @@ pub(super) async fn shard_of(session: &mut Session, table: &Table, key: &KeyValu
 }
 
 /// A NULL cannot be placed on any shard.
-pub(super) fn null_key(table: &Table, column: &Column) -> Error {
+pub(crate) fn null_key(table: &Table, column: &Column) -> Error {
     let message = format!(
         "null value in column \"{}\" of relation \"{}\" violates not-null constraint",
         column.name, table.name

@@ -24,8 +24,9 @@ impl WorkerAccess {
         let mut connection = pools.acquire(group, superuser).await?;
         let rows = connection.rows("SELECT key FROM howdah.live_key").await?;
         let key = rows.into_iter().next().and_then(|it| it.into_iter().next()).flatten();
-        let key: Arc<str> =
-            key.ok_or_else(|| Error::Internal(format!("node group {group} has no key for live tables")))?.into();
+        let key: Arc<str> = key
+            .ok_or_else(|| Error::Internal(format!("node group {group} has no key for live tables")))?
+            .into();
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(group, key.clone());
         Ok(key)
     }

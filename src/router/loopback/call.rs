@@ -39,12 +39,21 @@ enum Call {
 
 impl Live {
     /// Runs a request and returns its one row.
-    pub(super) async fn call<H: Host>(&mut self, host: &mut H, caller: &Caller, request: &str) -> Result<Rows> {
+    pub(super) async fn call<H: Host>(
+        &mut self,
+        host: &mut H,
+        caller: &Caller,
+        request: &str,
+    ) -> Result<Rows> {
         let call: Call = serde_json::from_str(request)
             .map_err(|error| Error::Internal(format!("a request that is not understood: {error}")))?;
         let answer = match call {
-            Call::Exec { group, sql } => self.exec(host, caller, GroupId(group), &sql, Effect::Writes).await?,
-            Call::Query { group, sql } => self.exec(host, caller, GroupId(group), &sql, Effect::Reads).await?,
+            Call::Exec { group, sql } => {
+                self.exec(host, caller, GroupId(group), &sql, Effect::Writes).await?
+            }
+            Call::Query { group, sql } => {
+                self.exec(host, caller, GroupId(group), &sql, Effect::Reads).await?
+            }
             Call::Run { group, sql } => self.run_as_user(host, caller, GroupId(group), &sql).await?,
             Call::Register { table } => {
                 let table = howdah_metadata::parse_table(&table.to_string())
@@ -72,14 +81,16 @@ impl Live {
         let mut flight = Flight::default();
         self.push_closings(&mut flight, group);
         let returns_rows = is_query(sql);
-        let function = if returns_rows { "SELECT * FROM howdah.query($1, $2)" } else { "SELECT howdah.exec($1, $2)" };
+        let function =
+            if returns_rows { "SELECT * FROM howdah.query($1, $2)" } else { "SELECT howdah.exec($1, $2)" };
         flight.query(function, &[Some(&key), Some(sql)]);
         if effect == Effect::Writes {
             host.worker(group).await?;
             host.writes(group);
         }
         let outcome = only(run(host, caller, BTreeMap::from([(group, flight)])).await?)?;
-        let mut texts = outcome.rows.iter().map(|it| text_row(it).into_iter().next().flatten().unwrap_or_default());
+        let mut texts =
+            outcome.rows.iter().map(|it| text_row(it).into_iter().next().flatten().unwrap_or_default());
         if returns_rows {
             let rows: Vec<_> = texts.map(|it| record_fields(&it)).collect();
             return Ok(json!({ "rows": rows }));
@@ -119,7 +130,10 @@ impl Live {
         flight.query(sql, &[]);
         let outcome = run(host, caller, BTreeMap::from([(group, flight)])).await;
         let (after, answer) = match outcome {
-            Ok(outcomes) => ("RELEASE SAVEPOINT howdah_run", json!({ "success": true, "result": result_of(&only(outcomes)?) })),
+            Ok(outcomes) => (
+                "RELEASE SAVEPOINT howdah_run",
+                json!({ "success": true, "result": result_of(&only(outcomes)?) }),
+            ),
             Err(Error::Postgres(fields)) => {
                 let message = format!("ERROR:  {}", fields.message());
                 ("ROLLBACK TO SAVEPOINT howdah_run", json!({ "success": false, "result": message }))
@@ -140,12 +154,16 @@ impl Live {
         forward: &Forward<'_>,
     ) -> Result<Json> {
         let catalog = host.catalog();
-        let table = catalog.table(table).ok_or_else(|| Error::Internal(format!("no table has the number {table}")))?;
+        let table = catalog
+            .table(table)
+            .ok_or_else(|| Error::Internal(format!("no table has the number {table}")))?;
         let Distribution::Reference { shard, groups, .. } = &table.distribution else {
             return Err(Error::Internal(format!("table {} is no reference table", table.oid)));
         };
-        let shard = format!("{}.{}", quote_identifier(&table.schema), quote_identifier(&table.shard_name(*shard)));
-        let statements = forward.sql.iter().map(|it| with_relation(it, &shard).map(Some)).collect::<Result<Vec<_>>>()?;
+        let shard =
+            format!("{}.{}", quote_identifier(&table.schema), quote_identifier(&table.shard_name(*shard)));
+        let statements =
+            forward.sql.iter().map(|it| with_relation(it, &shard).map(Some)).collect::<Result<Vec<_>>>()?;
         let statements = text_array(&statements);
         let verify = forward.verify.map(|it| with_relation(it, &shard)).transpose()?;
         let expected = forward.expected.map(|it| it.to_string());
@@ -277,7 +295,9 @@ mod tests {
         let shard = "\"public\".\"r_1\"";
         assert_eq!(
             with_relation(sql, shard).expect("a statement"),
-            format!("UPDATE {shard} SET a = 'howdah_reference' WHERE ctid = (SELECT x.ctid FROM {shard} x LIMIT 1)")
+            format!(
+                "UPDATE {shard} SET a = 'howdah_reference' WHERE ctid = (SELECT x.ctid FROM {shard} x LIMIT 1)"
+            )
         );
     }
 }

@@ -50,7 +50,12 @@ enum Reply {
 }
 
 /// Serves a connection of the backend `pid` until it ends.
-pub(super) async fn serve(mut duplex: Duplex, pid: u32, router: Arc<Router>, cancels: Arc<Cancels>) -> Result<()> {
+pub(super) async fn serve(
+    mut duplex: Duplex,
+    pid: u32,
+    router: Arc<Router>,
+    cancels: Arc<Cancels>,
+) -> Result<()> {
     if !start(&mut duplex, &cancels).await? {
         return Ok(());
     }

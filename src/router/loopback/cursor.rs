@@ -71,7 +71,13 @@ impl State {
             exhausted: true,
         };
         let description = rows.description;
-        Self::Open(Box::new(Open { keeper: None, description, sources: vec![source], order: None, hidden: 0 }))
+        Self::Open(Box::new(Open {
+            keeper: None,
+            description,
+            sources: vec![source],
+            order: None,
+            hidden: 0,
+        }))
     }
 }
 

@@ -121,13 +121,8 @@ impl Live {
             description.clone_from(&outcome.description);
             source.add(outcome.rows, count);
         }
-        let mut open = Open {
-            keeper: Some(keeper),
-            description,
-            sources,
-            order: scan.order,
-            hidden: scan.hidden,
-        };
+        let mut open =
+            Open { keeper: Some(keeper), description, sources, order: scan.order, hidden: scan.hidden };
         self.rank(host, caller, &mut open).await?;
         let visible = open.description.len().saturating_sub(open.hidden);
         open.description.truncate(visible);
@@ -402,10 +397,7 @@ async fn send<H: Host>(host: &mut H, settings: &Settings, group: GroupId, flight
 
 /// The session's settings with those under which `postgres_fdw` reads values, if they differ. The session's own come back
 /// before its next statement there.
-fn plain_output(
-    settings: &Settings,
-    reported: &BTreeMap<String, String>,
-) -> Option<Settings> {
+fn plain_output(settings: &Settings, reported: &BTreeMap<String, String>) -> Option<Settings> {
     let value = |name: &str, reported_as: &str| {
         let session = settings.iter().find(|it| it.0.eq_ignore_ascii_case(name)).map(|it| it.1);
         session.or_else(|| reported.get(reported_as).map(String::as_str)).unwrap_or_default().to_owned()
@@ -432,4 +424,3 @@ fn next_outcome(outcomes: &mut BTreeMap<GroupId, Vec<Outcome>>, group: GroupId) 
     let list = outcomes.get_mut(&group).filter(|it| !it.is_empty());
     list.map(|it| it.remove(0)).ok_or_else(|| Error::Internal("a worker sent too few results".to_owned()))
 }
-

@@ -36,7 +36,9 @@ impl Insert {
 
 fn read(tree: &ast::InsertStmt) -> Option<Insert> {
     let relation = tree.relation.as_ref()?;
-    let Ok(Relation::Table(table)) = named_relation(&relation.schemaname, &relation.relname) else { return None };
+    let Ok(Relation::Table(table)) = named_relation(&relation.schemaname, &relation.relname) else {
+        return None;
+    };
     if tree.on_conflict_clause.is_some() || tree.with_clause.is_some() || tree.returning_clause.is_some() {
         return None;
     }
@@ -70,8 +72,10 @@ mod tests {
 
     #[test]
     fn a_batch_of_rows() {
-        let insert = Insert::parse("INSERT INTO howdah_live.t7(a, \"B c\", g) VALUES ($1, $2, DEFAULT), ($3, $4, DEFAULT)")
-            .expect("a batch");
+        let insert = Insert::parse(
+            "INSERT INTO howdah_live.t7(a, \"B c\", g) VALUES ($1, $2, DEFAULT), ($3, $4, DEFAULT)",
+        )
+        .expect("a batch");
         assert_eq!(insert.table, TableOid(7));
         assert_eq!(insert.columns, ["a", "B c", "g"]);
         assert_eq!(insert.rows[1], [Item::Parameter(2), Item::Parameter(3), Item::Default]);

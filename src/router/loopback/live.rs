@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use howdah_catalog::{GroupId, TableOid};
-use howdah_pg::wire::backend::{ColumnDescription, put_data_row};
-use howdah_pg::wire::Format;
 use howdah_pg::TypeOid;
+use howdah_pg::wire::Format;
+use howdah_pg::wire::backend::{ColumnDescription, put_data_row};
 use tokio_util::sync::CancellationToken;
 
 use super::cursor::{Cursor, State};
@@ -233,7 +233,8 @@ impl Live {
     }
 
     pub(super) fn retire(&mut self, retired: Vec<Retired>) {
-        let closing = |it: Retired| Closing { group: it.group, name: it.keeper.cursor_name(), depth: it.depth };
+        let closing =
+            |it: Retired| Closing { group: it.group, name: it.keeper.cursor_name(), depth: it.depth };
         self.closing.extend(retired.into_iter().map(closing));
     }
 
@@ -283,7 +284,9 @@ fn call_request(select: &Select, parameters: &Parameters) -> Result<String> {
         Some(Value::Parameter(index)) => parameters.get(*index).cloned().flatten(),
         None => None,
     };
-    request.ok_or_else(|| Error::not_supported("howdah_live.call needs a request", "Use the functions of the interface."))
+    request.ok_or_else(|| {
+        Error::not_supported("howdah_live.call needs a request", "Use the functions of the interface.")
+    })
 }
 
 /// A result of one text column.

@@ -67,7 +67,11 @@ impl SortOrder {
             return Ok(Self::Exact(keys));
         }
         let ranked = order.iter().map(|it| {
-            Ok(RankedKey { collation: ranked_collation(it, table)?, direction: it.direction.clone(), type_name: None })
+            Ok(RankedKey {
+                collation: ranked_collation(it, table)?,
+                direction: it.direction.clone(),
+                type_name: None,
+            })
         });
         Ok(Self::Ranked(ranked.collect::<Result<_>>()?))
     }
@@ -179,7 +183,8 @@ fn is_bytewise(column: &Column, database: &Database) -> bool {
         _ => return false,
     };
     let utf8 = database.encoding == "UTF8";
-    matches!(name, "C" | "POSIX" | "ucs_basic") || (utf8 && matches!(name, "C.UTF-8" | "C.utf8" | "pg_c_utf8"))
+    matches!(name, "C" | "POSIX" | "ucs_basic")
+        || (utf8 && matches!(name, "C.UTF-8" | "C.utf8" | "pg_c_utf8"))
 }
 
 /// The collation that the worker must rank by: the expression's own is not part of the value.
@@ -188,7 +193,10 @@ fn ranked_collation(key: &OrderKey, table: &Table) -> Result<Option<String>> {
         return Ok(key.collation.clone());
     }
     let sql = |it: &Column| {
-        let collation = it.collation.as_ref().filter(|it| (it.schema.as_str(), it.name.as_str()) != ("pg_catalog", "default"));
+        let collation = it
+            .collation
+            .as_ref()
+            .filter(|it| (it.schema.as_str(), it.name.as_str()) != ("pg_catalog", "default"));
         collation.map(|it| format!("{}.{}", quote_identifier(&it.schema), quote_identifier(&it.name)))
     };
     if let Some(column) = key.column.as_deref().and_then(|it| table.column_named(it)) {

@@ -39,12 +39,26 @@ pub(crate) enum Work {
     Release(u32),
     /// ROLLBACK TO SAVEPOINT and RELEASE of it.
     RollbackTo(u32),
-    Declare { cursor: u32, select: Arc<Select>, parameters: Parameters },
-    Fetch { cursor: u32, count: usize },
+    Declare {
+        cursor: u32,
+        select: Arc<Select>,
+        parameters: Parameters,
+    },
+    Fetch {
+        cursor: u32,
+        count: usize,
+    },
     /// MOVE BACKWARD ALL.
-    Rewind { cursor: u32 },
-    Close { cursor: u32 },
-    Insert { insert: Arc<Insert>, parameters: Parameters },
+    Rewind {
+        cursor: u32,
+    },
+    Close {
+        cursor: u32,
+    },
+    Insert {
+        insert: Arc<Insert>,
+        parameters: Parameters,
+    },
     Truncate(Vec<TableOid>),
     /// ANALYZE asks for the size, in blocks.
     Pages(TableOid),

@@ -370,7 +370,9 @@ impl Fragment {
         let mut parts = Vec::new();
         let mut start = range.start;
         for index in tokens.from(range.start)..tokens.from(range.end) {
-            let (Some(Token::Param), Some(place)) = (tokens.token(index), tokens.range(index)) else { continue };
+            let (Some(Token::Param), Some(place)) = (tokens.token(index), tokens.range(index)) else {
+                continue;
+            };
             let number = text[place.start + 1..place.end].parse::<usize>().unwrap_or(0);
             parts.push(Part::Text(text[start..place.start].to_owned()));
             parts.push(Part::Parameter(number.wrapping_sub(1)));

@@ -90,7 +90,9 @@ impl Host for Standalone {
 
     fn opened(&mut self, group: GroupId) -> Result<&mut ServerConnection> {
         let connection = self.workers.get_mut(&group);
-        connection.map(|it| &mut **it).ok_or_else(|| Error::Internal(format!("node group {group} takes no part")))
+        connection
+            .map(|it| &mut **it)
+            .ok_or_else(|| Error::Internal(format!("node group {group} takes no part")))
     }
 
     fn writes(&mut self, _group: GroupId) {}

@@ -22,8 +22,14 @@ pub(crate) enum Statement {
     RollbackTo(u32),
     Commit,
     Abort,
-    Declare { cursor: u32, select: Arc<Select> },
-    Fetch { cursor: u32, count: usize },
+    Declare {
+        cursor: u32,
+        select: Arc<Select>,
+    },
+    Fetch {
+        cursor: u32,
+        count: usize,
+    },
     Rewind(u32),
     Close(u32),
     Insert(Arc<Insert>),
@@ -200,13 +206,13 @@ mod tests {
         assert_eq!(parse("SET timezone = 'GMT'"), Statement::Set);
         assert_eq!(parse("START TRANSACTION ISOLATION LEVEL REPEATABLE READ"), Statement::Begin);
         assert_eq!(parse("SAVEPOINT s2"), Statement::Savepoint(2));
-        assert_eq!(
-            parse("ROLLBACK TO SAVEPOINT s2; RELEASE SAVEPOINT s2"),
-            Statement::RollbackTo(2)
-        );
+        assert_eq!(parse("ROLLBACK TO SAVEPOINT s2; RELEASE SAVEPOINT s2"), Statement::RollbackTo(2));
         assert_eq!(parse("FETCH 1000 FROM c12"), Statement::Fetch { cursor: 12, count: 1000 });
         assert_eq!(parse("MOVE BACKWARD ALL IN c1"), Statement::Rewind(1));
-        assert_eq!(parse("DEALLOCATE pgsql_fdw_prep_3"), Statement::Deallocate("pgsql_fdw_prep_3".to_owned()));
+        assert_eq!(
+            parse("DEALLOCATE pgsql_fdw_prep_3"),
+            Statement::Deallocate("pgsql_fdw_prep_3".to_owned())
+        );
         assert!(matches!(
             parse("DECLARE c1 CURSOR FOR\nSELECT NULL FROM howdah_live.t16384"),
             Statement::Declare { cursor: 1, .. }
@@ -220,7 +226,9 @@ mod tests {
             Statement::Pages(TableOid(5))
         );
         assert_eq!(
-            parse("SELECT reltuples, relkind FROM pg_catalog.pg_class WHERE oid = 'howdah_live.t5'::pg_catalog.regclass"),
+            parse(
+                "SELECT reltuples, relkind FROM pg_catalog.pg_class WHERE oid = 'howdah_live.t5'::pg_catalog.regclass"
+            ),
             Statement::Tuples(TableOid(5))
         );
     }

@@ -95,7 +95,8 @@ impl Live {
         caller: &Caller,
         table: TableOid,
     ) -> Result<Rows> {
-        let pages = self.sum_over_shards(host, caller, table, "pg_catalog.pg_relation_size(c.oid) / 8192").await?;
+        let pages =
+            self.sum_over_shards(host, caller, table, "pg_catalog.pg_relation_size(c.oid) / 8192").await?;
         Ok(rows_of(&[("?column?", TypeOid::INT8, 8)], [vec![Some(pages.to_string())]]))
     }
 
@@ -187,12 +188,10 @@ fn shard_of(table: &Table, insert: &Insert, row: &[Item], parameters: &Parameter
         Item::Default => None,
     });
     let Some(value) = value else {
-        return Err(Error::from(
-            howdah_pg::wire::ErrorFields::error(
-                howdah_pg::SqlState::NOT_NULL_VIOLATION,
-                format!("the distribution column \"{}\" of table \"{}\" cannot be null", column.name, table.name),
-            ),
-        ));
+        return Err(Error::from(howdah_pg::wire::ErrorFields::error(
+            howdah_pg::SqlState::NOT_NULL_VIOLATION,
+            format!("the distribution column \"{}\" of table \"{}\" cannot be null", column.name, table.name),
+        )));
     };
     let hash = hash_text_value(column.type_oid, &value).ok_or_else(|| {
         Error::not_supported(

@@ -7,6 +7,7 @@ use super::Session;
 use super::analysis::{Analyzed, Distributed};
 use super::relay::{Outcome, Relaying};
 use super::single_shard::{Rendering, ShardGroup, Values, shard_group};
+use crate::copy::Copied;
 use crate::error::Result;
 use crate::execution::Execution;
 
@@ -126,9 +127,15 @@ impl Session {
         Ok(Outcome::Succeeded)
     }
 
-    pub(super) async fn run_copy(&mut self, statement: &Statement) -> Result<Outcome> {
-        crate::executor::copy(self, statement).await?;
-        Ok(Outcome::Succeeded)
+    pub(super) async fn run_copy(&mut self, text: &[u8], analyzed: &Analyzed) -> Result<Outcome> {
+        if let Some(statement) = &analyzed.statement
+            && crate::executor::copy(self, statement).await? == Copied::Here
+        {
+            return Ok(Outcome::Succeeded);
+        }
+        // A reference table: its triggers forward what is written.
+        self.transaction.open_statement();
+        self.on_coordinator(text, analyzed.effects, true).await
     }
 
     /// DDL and the like on distributed tables, or on what all nodes have. The coordinator's part is ours, what

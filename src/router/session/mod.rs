@@ -78,7 +78,7 @@ pub struct Session {
     /// Of the settings that the meaning of text depends on, and what they say.
     settings_hash: u64,
     standard_strings: bool,
-    utf8: bool,
+    pub(crate) utf8: bool,
     /// The overlay may hold what ROLLBACK TO took back.
     overlay_doubted: bool,
     /// What the coordinator's backend reads of distributed tables by itself, through the loopback.

@@ -126,10 +126,7 @@ impl Session {
             Route::Local => self.run_local(text, &analyzed).await,
             Route::Planned(distributed) => self.run_planned(text, &analyzed, distributed).await,
             Route::Explain(distributed) => self.run_explain(text, &analyzed, distributed).await,
-            Route::Copy => match &analyzed.statement {
-                Some(statement) => self.run_copy(statement).await,
-                None => self.on_coordinator(text, analyzed.effects, true).await,
-            },
+            Route::Copy => self.run_copy(text, &analyzed).await,
             Route::Utility => self.run_utility(text, &analyzed).await,
         }
     }

@@ -21,10 +21,7 @@ fn a_scan_is_cut_at_its_clauses() {
         select.condition.as_ref().map(|it| it.render(&parameters)).as_deref(),
         Some("((tenant_id = 'it''s'::integer)) AND ((name ~~ 'x order by %'::text))")
     );
-    assert_eq!(
-        select.equalities,
-        [Equality { column: "tenant_id".to_owned(), value: Value::Parameter(1) }]
-    );
+    assert_eq!(select.equalities, [Equality { column: "tenant_id".to_owned(), value: Value::Parameter(1) }]);
     let keys: Vec<_> = select
         .order
         .iter()

@@ -1,5 +1,5 @@
-use howdah_catalog::{ColocationId, ColumnNumber, Distribution, Identity, ShardId, TableOid};
 use expect_test::expect;
+use howdah_catalog::{ColocationId, ColumnNumber, Distribution, Identity, ShardId, TableOid};
 
 use super::*;
 
@@ -61,7 +61,8 @@ fn the_shards_of_a_worker_are_one_relation() {
 
 #[test]
 fn an_equality_of_the_distribution_column_needs_one_shard() {
-    let sql = "SELECT NULL FROM howdah_live.t16412 WHERE ((tenant_id = $1::integer)) ORDER BY at ASC NULLS LAST";
+    let sql =
+        "SELECT NULL FROM howdah_live.t16412 WHERE ((tenant_id = $1::integer)) ORDER BY at ASC NULLS LAST";
     expect![[r#"
         1 "public"."events_1"
         SELECT NULL FROM "public"."events_1" WHERE ((tenant_id = '5'::integer)) ORDER BY at ASC NULLS LAST
