@@ -192,7 +192,7 @@ fn joins_of(count: usize) -> BoxedStrategy<Join> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(4000))]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn one_shard_has_every_row_that_matters(query in query()) {
