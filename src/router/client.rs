@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use bytes::BytesMut;
-use howdah_pg::wire::{ErrorFields, backend};
+use bytes::{Buf, BytesMut};
+use howdah_pg::wire::{ErrorFields, HEADER, backend, frontend};
 
 use crate::duplex::{Duplex, Frame};
 use crate::error::{Error, Result};
@@ -33,7 +33,16 @@ impl Client {
     }
 
     pub(crate) async fn next_message(&mut self) -> Result<Frame> {
-        self.duplex.next_frame().await.map_err(Error::ClientGone)
+        loop {
+            // Too large, or of no known type: PostgreSQL does not read on either.
+            if let Some(frame) = frontend::frame(&self.duplex.read)? {
+                let tag = frame.tag;
+                let length = frame.body.len();
+                self.duplex.read.advance(HEADER);
+                return Ok(Frame { tag, body: self.duplex.read.split_to(length).freeze() });
+            }
+            self.duplex.fill().await.map_err(Error::ClientGone)?;
+        }
     }
 
     /// The output buffer, for messages made in place.

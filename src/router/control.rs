@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{NodeAddress, RouterConfig};
 use crate::connect::Connector;
 use crate::error::{Error, Result};
+use crate::router::publish;
 use crate::server::{ServerConnection, Startup};
 use howdah_catalog::GroupId;
 
@@ -21,7 +22,7 @@ pub(crate) struct Control {
     pub(crate) user: String,
     pub(crate) database: String,
     pub(crate) connector: Connector,
-    pub(crate) catalog: watch::Sender<Arc<Catalog>>,
+    pub(crate) catalog: Arc<watch::Sender<Arc<Catalog>>>,
 }
 
 /// A notification may be lost with its connection; the version is looked at this often besides.
@@ -32,7 +33,7 @@ impl Control {
     pub(crate) fn new(
         config: &RouterConfig,
         connector: Connector,
-        catalog: watch::Sender<Arc<Catalog>>,
+        catalog: Arc<watch::Sender<Arc<Catalog>>>,
     ) -> Self {
         Self {
             address: config.coordinator.clone(),
@@ -75,7 +76,11 @@ impl Control {
         let known = self.catalog.borrow().version();
         if known != catalog.version() || known == CatalogVersion(0) {
             tracing::info!(version = %catalog.version(), tables = catalog.tables().count(), "catalog loaded");
-            self.catalog.send_replace(Arc::new(catalog));
+            match known {
+                // The first, which sessions wait for.
+                CatalogVersion(0) => drop(self.catalog.send_replace(Arc::new(catalog))),
+                _ => publish(&self.catalog, Arc::new(catalog)),
+            }
         }
         Ok(())
     }

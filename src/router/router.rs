@@ -18,7 +18,7 @@ pub struct Router {
     pub(crate) config: RouterConfig,
     pub(crate) pools: Pools,
     pub(crate) recovery: Recovery,
-    pub(crate) catalog: watch::Receiver<Arc<Catalog>>,
+    pub(crate) catalog: Arc<watch::Sender<Arc<Catalog>>>,
     pub(crate) plans: PlanCache,
     pub(crate) cancels: Arc<CancelRegistry>,
     /// Which session holds which backend of the coordinator.
@@ -29,4 +29,22 @@ pub struct Router {
     /// What a client within TLS may bind its authentication to.
     pub(crate) channel_binding: ChannelBinding,
     pub(crate) shutdown: CancellationToken,
+}
+
+impl Router {
+    /// Makes a committed catalog known to all sessions, unless they know a newer one.
+    pub(crate) fn publish(&self, catalog: Arc<Catalog>) {
+        publish(&self.catalog, catalog);
+    }
+}
+
+/// Versions of committed catalogs only grow.
+pub(crate) fn publish(to: &watch::Sender<Arc<Catalog>>, catalog: Arc<Catalog>) {
+    to.send_if_modified(|known| {
+        let newer = known.version() < catalog.version();
+        if newer {
+            *known = catalog;
+        }
+        newer
+    });
 }

@@ -39,7 +39,8 @@ pub async fn run(config: RouterConfig, shutdown: CancellationToken) -> Result<()
         None => None,
     });
     let (sender, catalog) = watch::channel(Arc::new(empty_catalog()));
-    let router = Arc::new(assemble(config, connector.clone(), catalog.clone(), shutdown.clone())?);
+    let sender = Arc::new(sender);
+    let router = Arc::new(assemble(config, connector.clone(), sender.clone(), shutdown.clone())?);
 
     let clients = Arc::new(Semaphore::new(router.config.limits.clients));
     let mut listeners = Vec::new();
@@ -68,7 +69,7 @@ pub async fn run(config: RouterConfig, shutdown: CancellationToken) -> Result<()
 fn assemble(
     config: RouterConfig,
     connector: Connector,
-    catalog: watch::Receiver<Arc<Catalog>>,
+    catalog: Arc<watch::Sender<Arc<Catalog>>>,
     shutdown: CancellationToken,
 ) -> Result<Router> {
     let channel_binding = match &config.tls {
@@ -84,7 +85,7 @@ fn assemble(
         config.pool.clone(),
         config.coordinator.clone(),
         config.database.clone(),
-        catalog.clone(),
+        catalog.subscribe(),
         connector,
     );
     Ok(Router {

@@ -50,6 +50,8 @@ pub struct ServerConnection {
     /// What is on its way and ends in a ReadyForQuery.
     expected: VecDeque<Expected>,
     broken: bool,
+    /// It may hold state of one session, and is not for another.
+    tainted: bool,
     address: NodeAddress,
     /// Raised by a cancel request; see the `cancel` module.
     cancelled: Arc<AtomicBool>,
@@ -88,6 +90,7 @@ impl ServerConnection {
             prologue: 0,
             expected: VecDeque::from([Expected::Sync]),
             broken: false,
+            tainted: false,
             address: startup.address,
             cancelled: Arc::default(),
             lease: None,
@@ -358,6 +361,7 @@ impl ServerConnection {
     /// Whether another session may have it.
     pub(crate) fn is_clean(&self) -> bool {
         !self.broken
+            && !self.tainted
             && !self.cancelled.load(Ordering::Relaxed)
             && !self.is_busy()
             && self.status == TransactionStatus::Idle
@@ -367,6 +371,15 @@ impl ServerConnection {
 
     pub fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// Whether it stays with the session that has it, whatever happens.
+    pub(crate) fn taint(&mut self, tainted: bool) {
+        self.tainted = tainted;
+    }
+
+    pub(crate) fn is_tainted(&self) -> bool {
+        self.tainted
     }
 
     /// Never gives this connection to another session.

@@ -193,7 +193,9 @@ impl Session {
         self.marks.savepoints.truncate(at + 1);
         let settings = self.marks.savepoints[at].1.clone();
         self.set_settings(settings);
-        self.overlay_doubted = self.overlay.is_some();
+        if self.overlay.take().is_some() {
+            self.refresh().await?;
+        }
         self.client.push_command_complete("ROLLBACK");
         Ok(())
     }
@@ -237,14 +239,10 @@ impl Session {
     /// understood. It is the client's block from now on.
     pub(super) fn adopt_block(&mut self) {
         let status = self.transaction.opened(GroupId::COORDINATOR).map(|it| it.status());
-        if self.transaction_is_foreign(status) {
+        if !self.transaction.is_in_progress() && status.is_some_and(|it| it != TransactionStatus::Idle) {
             self.mark_begin("BEGIN");
             self.transaction.adopt();
         }
-    }
-
-    fn transaction_is_foreign(&self, status: Option<TransactionStatus>) -> bool {
-        !self.transaction.is_in_progress() && status.is_some_and(|it| it != TransactionStatus::Idle)
     }
 
     pub(super) fn warn(&mut self, code: SqlState, message: &str) {

@@ -433,6 +433,9 @@ impl Session {
             }
             self.flight(group).await?;
             let refreshes = analyzed.effects.may_change_session || self.is_passthrough();
+            if refreshes && let Some(connection) = self.transaction.opened(COORDINATOR) {
+                connection.taint(true);
+            }
             match group == COORDINATOR && refreshes {
                 true if super::simple::may_copy(&prepared.text) => self.suspect = true,
                 refreshes => self.pipeline.refresh |= refreshes,
@@ -577,8 +580,7 @@ impl Session {
                 false => self.commit_block().await,
             };
         }
-        self.end_statement().await?;
-        self.refresh_after_block().await
+        self.end_unit().await
     }
 
     /// A statement of the client's, understood as of now.

@@ -225,6 +225,11 @@ impl Session {
                         connection.forget_sync();
                     }
                     self.relay_copy_in(flight.group, &message.body).await?;
+                    // The Sync that would make the server send its answer is still with the client.
+                    if let Some(connection) = self.transaction.opened(flight.group) {
+                        frontend::put_flush(connection.buffer());
+                        connection.flush().await?;
+                    }
                 }
                 other => return Err(Error::Internal(format!("a server answered Execute with message {other}"))),
             }

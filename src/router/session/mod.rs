@@ -79,8 +79,6 @@ pub struct Session {
     settings_hash: u64,
     standard_strings: bool,
     pub(crate) utf8: bool,
-    /// The overlay may hold what ROLLBACK TO took back.
-    overlay_doubted: bool,
     /// What the coordinator's backend reads of distributed tables by itself, through the loopback.
     pub(crate) live: Live,
     /// Requests of that backend, and where they are sent to.

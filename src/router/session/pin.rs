@@ -45,7 +45,7 @@ impl Session {
         }
     }
 
-    fn must_keep(&self) -> bool {
+    pub(super) fn must_keep(&self) -> bool {
         !self.kept.is_empty() || self.is_passthrough()
     }
 }

@@ -18,7 +18,10 @@ impl Session {
         let text = match frontend::parse(b'Q', body) {
             Ok(frontend::Message::Query { text }) => text,
             Ok(_) => return Err(Error::Internal("a Query is a Query".to_owned())),
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                self.report(error.into())?;
+                return self.ready_for_query().await;
+            }
         };
         // A simple query destroys the unnamed statement and portal ("Simple Query" in protocol-flow).
         self.statements.remove(&b""[..]);
@@ -27,13 +30,20 @@ impl Session {
             self.report(error)?;
             self.abandon_implicit().await?;
         }
-        if let Err(error) = self.end_statement().await {
+        if let Err(error) = self.end_unit().await {
             self.report(error)?;
         }
         if self.transaction.block() == Block::None {
             self.portals.clear();
         }
         self.ready_for_query().await
+    }
+
+    /// Ends what commits by itself, and looks at what it left behind.
+    pub(super) async fn end_unit(&mut self) -> Result<()> {
+        let ended = self.end_statement().await;
+        let refreshed = self.refresh_after_block().await;
+        ended.and(refreshed)
     }
 
     /// The fast path of old: the coordinator knows the functions.
@@ -159,6 +169,7 @@ impl Session {
         let pipelines = refreshes && !may_copy(text);
         let refresh = pipelines.then(|| self.refresh_query());
         let connection = self.participant(group).await?;
+        connection.taint(refreshes || connection.is_tainted());
         connection.queue_query_bytes(text);
         if let Some(refresh) = &refresh {
             connection.queue_query(refresh);

@@ -93,7 +93,6 @@ impl Session {
             settings_hash: 0,
             standard_strings: true,
             utf8: true,
-            overlay_doubted: false,
             live: Default::default(),
             loopback,
             loopback_sender,

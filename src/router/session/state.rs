@@ -3,10 +3,12 @@
 //! PostgreSQL is asked, with one query behind the statement in the same flight; see [`Session::refresh`].
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use howdah_catalog::GroupId;
+use howdah_catalog::{CatalogVersion, GroupId};
 
 use super::Session;
+use crate::control::load_catalog;
 use crate::error::{Error, Result};
 use crate::server::ServerConnection;
 use crate::settings::{Settings, literal};
@@ -63,6 +65,9 @@ impl Session {
             ));
         }
         sql.push_str(KEPT);
+        if self.router.catalog.borrow().version() != CatalogVersion(0) && !self.is_passthrough() {
+            sql.push_str(" UNION ALL SELECT '', 'catalog ' || howdah.catalog_version()");
+        }
         sql
     }
 
@@ -71,8 +76,11 @@ impl Session {
         let Some(connection) = self.transaction.opened(GroupId::COORDINATOR) else { return Ok(()) };
         let rows = match connection.take_rows().await {
             Ok(rows) => rows,
-            // The statement failed in a block: nothing changed that the rollback does not bring back.
-            Err(Error::Postgres(_)) => return Ok(()),
+            // The statement failed in a block: what it did is seen after the rollback.
+            Err(Error::Postgres(_)) => {
+                self.suspect = true;
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
         let (kept, settings): (Vec<_>, Vec<_>) =
@@ -80,8 +88,28 @@ impl Session {
         self.kept = Kept::of(kept);
         let reported = settings_of(settings);
         connection.note_settings(reported.clone());
-        self.suspect = self.transaction.block() != Block::None;
+        self.suspect = self.transaction.is_in_progress();
+        let keeps = self.must_keep() || self.suspect;
+        if let Some(connection) = self.transaction.opened(GroupId::COORDINATOR) {
+            connection.taint(keeps);
+        }
         self.set_settings(reported.or(&self.startup_settings));
+        self.follow_catalog().await
+    }
+
+    /// The statement may have changed the catalog: what follows in this session must know.
+    async fn follow_catalog(&mut self) -> Result<()> {
+        if self.kept.catalog.is_none_or(|it| it == self.catalog_version()) {
+            return Ok(());
+        }
+        let Some(connection) = self.transaction.opened(GroupId::COORDINATOR) else { return Ok(()) };
+        let catalog = Arc::new(load_catalog(connection).await?);
+        if self.transaction.is_in_progress() {
+            self.overlay = Some(catalog);
+        } else {
+            self.overlay = None;
+            self.router.publish(catalog);
+        }
         Ok(())
     }
 
@@ -90,8 +118,8 @@ impl Session {
         if !self.suspect || self.transaction.block() != Block::None {
             return Ok(());
         }
-        self.participant(GroupId::COORDINATOR).await?;
         self.suspect = false;
+        self.participant(GroupId::COORDINATOR).await?;
         self.refresh().await?;
         self.end_statement().await
     }
@@ -123,6 +151,8 @@ pub(super) struct Kept {
     reasons: Vec<String>,
     /// Names of temporary relations: they come before others of the same name.
     pub(super) temporary: Vec<String>,
+    /// The version of the catalog that the session sees.
+    catalog: Option<CatalogVersion>,
 }
 
 impl Kept {
@@ -130,9 +160,10 @@ impl Kept {
         let mut kept = Self::default();
         for row in rows {
             let Some(Some(value)) = row.into_iter().nth(1) else { continue };
-            match value.strip_prefix("temporary ") {
-                Some(name) => kept.temporary.push(name.to_owned()),
-                None => kept.reasons.push(value),
+            match value.split_once(' ') {
+                Some(("temporary", name)) => kept.temporary.push(name.to_owned()),
+                Some(("catalog", version)) => kept.catalog = version.parse().ok().map(CatalogVersion),
+                _ => kept.reasons.push(value),
             }
         }
         kept
