@@ -7,6 +7,7 @@
 mod expression;
 mod query;
 mod random;
+mod write;
 
 pub use self::random::Random;
 
@@ -15,6 +16,13 @@ pub use self::random::Random;
 pub struct Generator {
     random: Random,
     aliases: usize,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct GeneratedQuery {
+    pub text: String,
+    /// Whether its own ORDER BY leaves no two rows in an open order.
+    pub ordered: bool,
 }
 
 /// How a table of the schema is distributed.
@@ -122,9 +130,15 @@ impl Generator {
     }
 
     /// The next query, without a semicolon.
-    pub fn next_select(&mut self) -> String {
+    pub fn next_select(&mut self) -> GeneratedQuery {
         self.aliases = 0;
-        self.statement()
+        let (text, ordered) = self.statement();
+        GeneratedQuery { text, ordered }
+    }
+
+    /// An INSERT, UPDATE or DELETE of a few rows.
+    pub fn next_write(&mut self) -> String {
+        self.write()
     }
 }
 

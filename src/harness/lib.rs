@@ -1,6 +1,7 @@
 //! What the tests stand on: real servers, a client that hides nothing, scripts and how their answers compare.
 
 pub mod client;
+pub mod compare;
 pub mod differential;
 pub mod generator;
 pub mod group;

@@ -18,7 +18,8 @@ struct Query {
 }
 
 impl Generator {
-    pub(super) fn statement(&mut self) -> String {
+    /// The text, and whether its rows come in a total order.
+    pub(super) fn statement(&mut self) -> (String, bool) {
         let query = match self.random.below(10) {
             0 => self.set_operation(),
             1 => self.with_query(),
@@ -27,9 +28,9 @@ impl Generator {
         self.ordered(query)
     }
 
-    fn ordered(&mut self, query: Query) -> String {
+    fn ordered(&mut self, query: Query) -> (String, bool) {
         if self.random.chance(55) {
-            return query.text;
+            return (query.text, false);
         }
         let direction = |it: &mut Self| *it.random.pick(&["", " DESC", " NULLS FIRST", " DESC NULLS LAST"]);
         let mut order: Vec<usize> = (1..=query.output.len()).collect();
@@ -43,7 +44,7 @@ impl Generator {
         if self.random.chance(20) {
             text.push_str(&format!(" OFFSET {}", self.random.below(5)));
         }
-        text
+        (text, true)
     }
 
     fn alias(&mut self) -> String {

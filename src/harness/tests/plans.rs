@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use howdah_catalog::{Catalog, Sample, TableOid};
 use howdah_harness::PostgresServer;
 use howdah_harness::client::{Client, Protocol, Reply};
+use howdah_harness::compare::difference;
 use howdah_harness::generator::{Generator, Placement, TABLES, setup_sql};
 use howdah_planner::{
     Bound, Combine, CombinePiece, Merge, MultiShard, Piece, Request, Rung, Settings, Template, plan_request,
@@ -24,7 +25,7 @@ fn generated_queries_agree_with_postgres() {
     let mut oracle = Oracle::start();
     for _ in 0..count {
         let query = generator.next_select();
-        oracle.check(&query);
+        oracle.check(&query.text);
     }
     oracle.report();
 }
@@ -164,14 +165,6 @@ impl Oracle {
     }
 }
 
-fn is_ordered(query: &str) -> bool {
-    let statements = howdah_sql::parse(query).expect("the grammar accepts the query");
-    match statements[0].node() {
-        NodeEnum::SelectStmt(it) => !it.sort_clause.is_empty(),
-        _ => false,
-    }
-}
-
 fn catalog() -> Catalog {
     let sample = TABLES.iter().fold(Sample::new(2), |sample, table| match table.placement {
         Placement::Hash(colocation) => sample.hash(table.name, table.columns, colocation, SHARDS),
@@ -229,51 +222,16 @@ fn plan(catalog: &Catalog, query: &str) -> Result<(Rung, MultiShard), String> {
     }
 }
 
+/// Whether the statement itself, not a part of it, has an ORDER BY.
+fn is_ordered(query: &str) -> bool {
+    let statements = howdah_sql::parse(query).expect("the grammar accepts the query");
+    matches!(statements[0].node(), NodeEnum::SelectStmt(it) if !it.sort_clause.is_empty())
+}
+
 fn limits(limit: Option<Bound>, offset: Option<Bound>) -> String {
     let part = |word: &str, bound: Option<Bound>| match bound {
         Some(Bound::Constant(it)) => format!(" {word} {it}"),
         _ => String::new(),
     };
     format!("{}{}", part("LIMIT", limit), part("OFFSET", offset))
-}
-
-const NUMERIC: u32 = 1700;
-
-/// Equal numbers may be written with more or fewer zeros; any of them stands for a group.
-fn without_zeros(value: &mut Option<String>) {
-    if let Some(text) = value.as_mut().filter(|it| it.contains('.')) {
-        let kept = text.trim_end_matches('0').trim_end_matches('.').len();
-        text.truncate(kept);
-    }
-}
-
-/// What differs between two replies, if anything.
-fn difference(expected: &Reply, actual: &Reply, ordered: bool) -> Option<String> {
-    let sqlstate = |it: &Reply| it.error.as_ref().map(|it| (it.sqlstate.clone(), it.message.clone()));
-    match (sqlstate(expected), sqlstate(actual)) {
-        (None, None) => {}
-        (Some(a), Some(b)) if a.0 == b.0 => return None,
-        // A worker may find an error in a row that one server never looks at, and the other way round.
-        (a, b) => return Some(format!("error {a:?}, then {b:?}")),
-    }
-    let types = |it: &Reply| it.columns.iter().map(|it| it.type_oid).collect::<Vec<_>>();
-    if types(expected) != types(actual) {
-        return Some(format!("types {:?}, then {:?}", types(expected), types(actual)));
-    }
-    let rows = |it: &Reply| {
-        let mut rows: Vec<Vec<Option<String>>> = it.rows.clone();
-        for row in &mut rows {
-            row.iter_mut().zip(&it.columns).filter(|it| it.1.type_oid == NUMERIC).for_each(|it| without_zeros(it.0));
-        }
-        if !ordered {
-            rows.sort();
-        }
-        rows
-    };
-    let (expected, actual) = (rows(expected), rows(actual));
-    if expected == actual {
-        return None;
-    }
-    let first = expected.iter().zip(&actual).find(|(a, b)| a != b);
-    Some(format!("{} rows, then {}; first difference {first:?}", expected.len(), actual.len()))
 }

@@ -3,14 +3,14 @@
 use howdah_sql::Node;
 use howdah_sql::ast::{SelectStmt, SetOperation};
 
+use super::Parts;
 use crate::pushdown::{
-    Analysis, Block, Element, Refused, Scope, Shards, Spread, any, combine_query, finish, intermediate_column,
+    Analysis, Block, Element, Refused, Scope, Shards, Spread, any, intermediate_column,
     intermediate_select, is_limited, limits, not_portable,
     output_sort_keys, require_portable, returns_set, sort_by, sort_nodes, target_node,
 };
-use crate::{Merge, MultiShard};
 
-pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<MultiShard, Refused> {
+pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<Parts, Refused> {
     require_portable(analysis, block)?;
     limits(block.select)?;
     let mut worker = block.select.clone();
@@ -33,7 +33,7 @@ pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<MultiS
     };
     select.sort_clause = sort_clause;
     limit_like(&mut select, block.select);
-    finish(analysis, worker, Merge::Combine(combine_query(select, columns)?), &block.relation.shards)
+    Ok(Parts { worker, combine: select, columns, shards: block.relation.shards.clone() })
 }
 
 /// Which column of the worker's rows an entry of DISTINCT ON or ORDER BY is; appended where DISTINCT ON allows it.
@@ -71,7 +71,7 @@ pub(super) fn union(
     analysis: &mut Analysis<'_>,
     select: &SelectStmt,
     with: &Scope<'_>,
-) -> Result<MultiShard, Refused> {
+) -> Result<(Parts, Vec<String>), Refused> {
     limits(select)?;
     let union = branches(analysis, select, with)?;
     if union.spread != Spread::Sharded {
@@ -88,7 +88,8 @@ pub(super) fn union(
     worker.sort_clause.clear();
     (worker.limit_count, worker.limit_offset) = (None, None);
     worker.limit_option = combined_default();
-    finish(analysis, worker, Merge::Combine(combine_query(combined, names.len())?), &union.shards)
+    let parts = Parts { worker, combine: combined, columns: names.len(), shards: union.shards };
+    Ok((parts, union.names))
 }
 
 /// What the branches of a UNION are together. Duplicates do not matter, so it does not matter either that

@@ -4,12 +4,12 @@ use howdah_sql::ast::{CoercionForm, LimitOption, SelectStmt};
 use howdah_sql::{Node, NodeEnum};
 
 use super::aggregates::{collects_values, count_star};
+use super::Parts;
 use super::distinct::limit_like;
 use crate::pushdown::{
-    Analysis, Block, Element, Refused, aggregate, any, children, children_mut, combine_query, finish, integer_node,
+    Analysis, Block, Element, Refused, aggregate, any, children, children_mut, integer_node,
     intermediate_column, intermediate_relation, limits, not_portable, sort_by_value, sort_nodes, target_node, visit,
 };
-use crate::{Merge, MultiShard};
 
 /// The statement, being taken apart.
 pub(super) struct Split<'s, 'c> {
@@ -37,7 +37,7 @@ pub(super) enum Role {
     Partial,
 }
 
-pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<MultiShard, Refused> {
+pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<Parts, Refused> {
     limits(block.select)?;
     let mut split = Split { analysis, block, columns: Vec::new(), collects: false };
     split.collects = split.must_collect();
@@ -61,9 +61,8 @@ pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<MultiS
     if !split.columns.iter().all(|it| analysis.is_portable(&it.value, &block.scope)) {
         return Err(not_portable());
     }
-    let columns = split.columns.len();
-    let worker = split.worker_select();
-    finish(analysis, worker, Merge::Combine(combine_query(combine, columns)?), &block.relation.shards)
+    let shards = block.relation.shards.clone();
+    Ok(Parts { worker: split.worker_select(), combine, columns: split.columns.len(), shards })
 }
 
 impl Split<'_, '_> {

@@ -13,6 +13,7 @@ use super::query::{Block, Element, is_limited, sort_nodes};
 use super::refused::Refused;
 use super::relation::{Output, Shards};
 use super::template::{combine_pieces, is_time, worker_template};
+use crate::combine::Parts;
 use crate::{Bound, Combine, Merge, MultiShard, SortKey};
 
 /// LIMIT and OFFSET of a statement.
@@ -50,6 +51,23 @@ pub(crate) fn set_operation(
     }
     let keys = output_sort_keys(select, &output.columns.iter().map(|it| it.name.as_str()).collect::<Vec<_>>())?;
     plan(analysis, select.clone(), keys, output.columns.len(), 0, &output.shards)
+}
+
+/// The parts of a query with LIMIT below another query.
+pub(crate) fn plan_limited(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<Parts, Refused> {
+    require_portable(analysis, block)?;
+    check_locking(analysis, block.select)?;
+    let mut worker = block.select.clone();
+    let mut keys = Vec::new();
+    for (node, sort) in sort_nodes(block.select)?.into_iter().zip(&block.select.sort_clause) {
+        let column = sort_column(analysis, block, node, &mut worker)?;
+        keys.push(sort_key(sort, column)?);
+    }
+    let columns = block.targets.len() + worker.target_list.len() - block.select.target_list.len();
+    let combine = sorted_select(&worker, &keys, block.targets.len());
+    let limits = limits(&worker)?;
+    push_limit(&mut worker, limits);
+    Ok(Parts { worker, combine, columns, shards: block.relation.shards.clone() })
 }
 
 /// All values of a query's rows must be fit to be sorted by the coordinator.
@@ -247,12 +265,16 @@ fn sorted(
     output_columns: usize,
     hidden: usize,
 ) -> Result<Combine, Refused> {
+    combine_query(sorted_select(worker, keys, output_columns), output_columns + hidden)
+}
+
+fn sorted_select(worker: &SelectStmt, keys: &[SortKey], output_columns: usize) -> SelectStmt {
     let mut select = intermediate_select(output_columns);
     select.sort_clause = keys.iter().zip(&worker.sort_clause).map(|(key, sort)| sort_by(sort, key.column)).collect();
     select.limit_count.clone_from(&worker.limit_count);
     select.limit_offset.clone_from(&worker.limit_offset);
     select.limit_option = worker.limit_option;
-    combine_query(select, output_columns + hidden)
+    select
 }
 
 /// `SELECT c0 AS o0, … FROM howdah_intermediate`.

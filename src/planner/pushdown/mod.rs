@@ -50,14 +50,15 @@ mod types;
 
 pub(crate) use self::analysis::{Analysis, Tables};
 pub(crate) use self::expression::{
-    IntoNode, any, call_node, cast_node, children, children_mut, integer_node, operator_node, target_node, visit,
+    IntoNode, any, call_node, cast_node, children, children_mut, integer_node, name_node, operator_node, target_node,
+    visit,
 };
 pub(crate) use self::functions::{aggregate, ignores_order, returns_set};
 pub(crate) use self::merge::{
     aggregate_of_column, combine_query, finish, intermediate_column, intermediate_relation, intermediate_select, limits,
-    not_portable, output_sort_keys, require_portable, sort_by, sort_by_value,
+    not_portable, output_sort_keys, plan_limited, require_portable, sort_by, sort_by_value,
 };
-pub(crate) use self::query::{Block, Element, is_limited, sort_nodes};
+pub(crate) use self::query::{Block, Element, is_limited, reject_common, sort_nodes};
 pub(crate) use self::refused::Refused;
 pub(crate) use self::relation::{Key, Shards, Spread};
 pub(crate) use self::scope::Scope;
@@ -68,7 +69,6 @@ use howdah_catalog::{Catalog, TableOid};
 use howdah_sql::ast::{RangeVar, SelectStmt, SetOperation};
 use howdah_sql::{NodeEnum, RelationName};
 
-use self::query::reject_common;
 use crate::{MultiShard, Request, Rung, Template, combine};
 
 /// Why neither rung takes the statement.
@@ -94,12 +94,30 @@ pub(crate) fn plan_select(
     catalog: &Catalog,
     tables: Tables<'_>,
 ) -> Result<(Rung, MultiShard, Reasons), Reasons> {
+    let reasons = match plan_flat(select, catalog, tables) {
+        Ok(plan) => return Ok(plan),
+        Err(reasons) => reasons,
+    };
+    match combine::nested(select, catalog, tables) {
+        Ok(plan) => {
+            let reasons = reasons.into_iter().filter(|it| it.0 == Rung::Pushdown).collect();
+            Ok((Rung::Combine, plan, reasons))
+        }
+        Err(_) => Err(reasons),
+    }
+}
+
+/// Without a combine query inside of another.
+fn plan_flat(
+    select: &SelectStmt,
+    catalog: &Catalog,
+    tables: Tables<'_>,
+) -> Result<(Rung, MultiShard, Reasons), Reasons> {
     let mut analysis = Analysis::new(catalog, tables);
     let outermost = Scope::default();
     let mut with = Scope::inside(&outermost);
     let whole = |it: Refused| vec![(Rung::Pushdown, it.to_string()), (Rung::Combine, it.to_string())];
-    let top = understand(&mut analysis, select, &mut with);
-    top.map_err(whole)?;
+    understand(&mut analysis, select, &mut with).map_err(whole)?;
     if is_set_operation(select) {
         plan_set_operation(&mut analysis, select, &with)
     } else {
@@ -166,7 +184,7 @@ fn plan_block(
         Ok(plan) => return Ok((Rung::Pushdown, plan, Vec::new())),
         Err(reason) => (Rung::Pushdown, reason.to_string()),
     };
-    match combine::block(analysis, &block) {
+    match combine::block(analysis, &block).and_then(|it| it.plan(analysis)) {
         Ok(plan) => Ok((Rung::Combine, plan, vec![reason])),
         Err(other) => Err(vec![reason, (Rung::Combine, other.to_string())]),
     }
@@ -185,7 +203,7 @@ fn plan_set_operation(
         Ok(plan) => return Ok((Rung::Pushdown, plan, Vec::new())),
         Err(reason) => (Rung::Pushdown, reason.to_string()),
     };
-    match combine::set_operation(analysis, select, with) {
+    match combine::set_operation(analysis, select, with).and_then(|it| it.0.plan(analysis)) {
         Ok(plan) => Ok((Rung::Combine, plan, vec![reason])),
         Err(other) => Err(vec![reason, (Rung::Combine, other.to_string())]),
     }
