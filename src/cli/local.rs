@@ -224,7 +224,14 @@ impl UriArguments {
 }
 
 impl PsqlArguments {
-    fn run(self) -> anyhow::Result<ExitCode> {
+    fn run(mut self) -> anyhow::Result<ExitCode> {
+        // psql has no such option: after its own arguments it is still ours.
+        if let Some(at) = self.arguments.iter().position(|it| it == "--dir")
+            && at + 1 < self.arguments.len()
+        {
+            self.directory.dir = Some(PathBuf::from(self.arguments.remove(at + 1)));
+            self.arguments.remove(at);
+        }
         let mut command =
             howdah_local::psql(&self.directory.path()?, login(self.superuser), &self.arguments)?;
         // Only comes back when psql could not be started.

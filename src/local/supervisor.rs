@@ -312,18 +312,22 @@ impl Supervisor {
         }
     }
 
-    /// The router first, so that clients see a server that shuts down and not one that fails.
+    /// The router first, so that clients see a server that shuts down and not one that fails. Statements that
+    /// still run then end as in PostgreSQL's fast shutdown, with their server.
     async fn stop(&mut self) {
         self.write(self.state(STOPPING));
         progress::report(&Progress::Step { text: "stopping".into() });
         self.release(|it| it == MemberName::Router, ROUTER_STOP).await;
         self.release(|_| true, SERVERS_STOP).await;
+        for child in self.children.values() {
+            child.kill();
+        }
         self.tasks.shutdown().await;
         let _ = std::fs::remove_file(self.plan.layout.state());
     }
 
-    /// Lets go of the members, and waits until they have ended. A router that does not is killed; a server
-    /// never is: its instance manager knows how to stop it and has its own limits.
+    /// Lets go of the members and waits until they have ended. Nothing is killed: an instance manager knows
+    /// how to stop its server and has its own limits, and a router ends with its servers.
     async fn release(&mut self, which: impl Fn(MemberName) -> bool, patience: Duration) {
         for (_, child) in self.children.iter_mut().filter(|it| which(*it.0)) {
             child.release();
@@ -335,10 +339,8 @@ impl Supervisor {
                 }
             }
         };
-        if timeout(patience, ended).await.is_err()
-            && let Some(router) = self.children.remove(&MemberName::Router)
-        {
-            router.kill();
+        if timeout(patience, ended).await.is_err() {
+            info!(?patience, "some members have not ended yet");
         }
     }
 
@@ -363,5 +365,5 @@ fn describe(error: &tokio_postgres::Error) -> String {
 const EVENT_QUEUE: usize = 256;
 /// In a row, while the group has never been ready.
 const MAX_FAILURES: u32 = 3;
-const ROUTER_STOP: Duration = Duration::from_secs(5);
+const ROUTER_STOP: Duration = Duration::from_millis(500);
 const SERVERS_STOP: Duration = Duration::from_secs(60);

@@ -85,8 +85,11 @@ impl Supervised {
         self.process.wait().await.is_ok_and(|it| it.success())
     }
 
-    /// Tells a supervisor in the foreground to stop the group, and waits until it has.
+    /// Tells the supervisor to stop the group, and waits until it has.
     pub async fn stop(mut self) {
+        if let Some(pid) = self.process.id() {
+            howdah_instance::processes::signal(&[pid.cast_signed()], nix::sys::signal::Signal::SIGTERM);
+        }
         drop(self.process.stdin.take());
         while self.next().await.is_some() {}
         let _ = self.process.wait().await;

@@ -48,17 +48,7 @@ impl Plan {
         run_dir.make(record.desired().members())?;
         record.save(&layout)?;
         let (program, fingerprint) = own_binary();
-        Ok(Self {
-            layout,
-            group,
-            record,
-            secrets,
-            run_dir,
-            pki,
-            program,
-            fingerprint,
-            _lock: lock,
-        })
+        Ok(Self { layout, group, record, secrets, run_dir, pki, program, fingerprint, _lock: lock })
     }
 
     pub(super) fn spec(&self) -> &ServerGroupSpec {
@@ -285,7 +275,8 @@ fn choose_ports(layout: &Layout, record: &mut Record) -> Result<(), Error> {
     taken.insert(record.port);
     for node in record.desired().nodes() {
         let ours = || !processes::running_in(&layout.data(node), "postgres").is_empty();
-        let keep = record.ports.get(&node).is_some_and(|it| ports::is_free(*it) || ours());
+        let usable = |it: u16| it != record.port && (ports::is_free(it) || ours());
+        let keep = record.ports.get(&node).is_some_and(|it| usable(*it));
         if !keep {
             let port = ports::choose(fnv(layout.dir()), &taken)?;
             taken.insert(port);
