@@ -9,6 +9,8 @@ mod defaults;
 mod select;
 mod values;
 
+pub(crate) use self::defaults::{Default, default_of};
+
 use howdah_catalog::Table;
 use howdah_sql::{NodeEnum, ast};
 
@@ -51,7 +53,7 @@ pub(crate) fn plan(insert: &ast::InsertStmt, facts: &Facts<'_>) -> Result<Planne
         }
     } else {
         match router_query::plan(facts, &slots(facts)) {
-            Ok((plan, scope)) => return Ok(planned(Plan::SingleShard(plan), Rung::Router, reasons, scope)),
+            Ok((plan, scope)) => return Ok(planned(plan, Rung::Router, reasons, scope)),
             Err(reason) => reasons.push((Rung::Router, reason)),
         }
         match select::colocated(insert, facts) {

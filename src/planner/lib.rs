@@ -7,6 +7,7 @@
 mod analysis;
 mod combine;
 mod context;
+mod defaults_in_place;
 mod error;
 mod explain;
 mod insert;

@@ -7,7 +7,7 @@ use crate::planning::{last_rung, slots};
 use crate::router_query::{self, name_shards};
 use crate::splice::{Slots, Splice};
 use crate::statement::Facts;
-use crate::{Error, Merge, MultiShard, Plan, PlanScope, Planned, Rung, SingleShard, time};
+use crate::{Error, Merge, MultiShard, Plan, PlanScope, Planned, Rung, defaults_in_place, time};
 
 pub(crate) fn plan(facts: &Facts<'_>) -> Result<Planned, Error> {
     let moved = moved_key(facts);
@@ -17,12 +17,7 @@ pub(crate) fn plan(facts: &Facts<'_>) -> Result<Planned, Error> {
         Ok((plan, scope)) => {
             check_key_stays(moved.as_ref(), facts, Some(&plan))?;
             let scope = if moved.is_some() { PlanScope::Text } else { scope };
-            return Ok(Planned {
-                plan: Plan::SingleShard(plan),
-                rung: Rung::Router,
-                reasons: Vec::new(),
-                scope,
-            });
+            return Ok(Planned { plan, rung: Rung::Router, reasons: Vec::new(), scope });
         }
         Err(reason) => vec![(Rung::Router, reason)],
     };
@@ -59,6 +54,9 @@ fn multi_shard(facts: &Facts<'_>) -> Result<MultiShard, String> {
     let mut splice = Splice::default();
     name_shards(&bound, &tokens, &mut splice)?;
     time::replace(statement.node().to_ref(), &tokens, &mut splice)?;
+    if !defaults_in_place::write(&bound.missing, facts, &tokens, &mut splice)?.is_empty() {
+        return Err("values are computed for one shard".into());
+    }
     let template = splice.template(statement.text(), 0..statement.text().len(), &slots);
     let uses_time = template.uses_time();
     let shards = (0..table.shards().len()).collect();
@@ -108,13 +106,16 @@ pub(crate) fn set_of<'a>(targets: &'a [howdah_sql::Node], column: &str) -> Optio
 fn check_key_stays(
     moved: Option<&MovedKey<'_>>,
     facts: &Facts<'_>,
-    plan: Option<&SingleShard>,
+    plan: Option<&Plan>,
 ) -> Result<(), Error> {
     let Some(moved) = moved else { return Ok(()) };
     let new =
         moved.value.and_then(|it| analysis::key_of(it, moved.type_oid, &facts.context, &Slots::default()));
-    let stays =
-        plan.is_some_and(|plan| matches!(plan.keys.as_slice(), [key] if Some(&key.source) == new.as_ref()));
+    let keys = match plan {
+        Some(Plan::SingleShard(plan)) => plan.keys.as_slice(),
+        _ => &[],
+    };
+    let stays = matches!(keys, [key] if Some(&key.source) == new.as_ref());
     match stays {
         true => Ok(()),
         false => {

@@ -58,12 +58,7 @@ fn unusual_settings(request: &Request<'_>) -> Option<String> {
 fn select(facts: &Facts<'_>) -> Result<Planned, Error> {
     let mut reasons = match router_query::plan(facts, &slots(facts)) {
         Ok((plan, scope)) => {
-            return Ok(Planned {
-                plan: Plan::SingleShard(plan),
-                rung: Rung::Router,
-                reasons: Vec::new(),
-                scope,
-            });
+            return Ok(Planned { plan, rung: Rung::Router, reasons: Vec::new(), scope });
         }
         Err(reason) => vec![(Rung::Router, reason)],
     };

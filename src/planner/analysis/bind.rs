@@ -18,11 +18,12 @@ pub(crate) use self::write::{default_is_on_shards, insert_columns};
 use super::block::Subquery;
 use super::{Block, Cond, Term};
 use crate::context::Context;
+use crate::defaults_in_place::Missing;
 use crate::splice::Slots;
 
 /// A statement whose names are all known.
 #[derive(Clone, Debug)]
-pub(crate) struct Bound {
+pub(crate) struct Bound<'a> {
     pub(crate) block: Block,
     /// Every place in the text that names a distributed or reference table, by position.
     pub(crate) tables: BTreeMap<usize, Named>,
@@ -33,6 +34,8 @@ pub(crate) struct Bound {
     pub(crate) writes_reference: bool,
     /// Whether the value of a literal, not only its place, decided something.
     pub(crate) depends_on_text: bool,
+    /// Defaults that the shards do not have.
+    pub(crate) missing: Vec<Missing<'a>>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +50,7 @@ pub(crate) fn bind<'a>(
     statement: &'a NodeEnum,
     context: Context<'a>,
     slots: &'a Slots,
-) -> Result<Bound, String> {
+) -> Result<Bound<'a>, String> {
     let mut binder = Binder::new(context, slots);
     let block = binder.statement(statement.to_ref())?;
     Ok(binder.bound(block))
@@ -58,7 +61,7 @@ pub(crate) fn bind_insert_clauses<'a>(
     insert: &'a ast::InsertStmt,
     context: Context<'a>,
     slots: &'a Slots,
-) -> Result<Bound, String> {
+) -> Result<Bound<'a>, String> {
     let mut binder = Binder::new(context, slots);
     let block = binder.insert_clauses(insert)?;
     Ok(binder.bound(block))
@@ -85,6 +88,7 @@ struct Binder<'a> {
     writes: bool,
     writes_reference: bool,
     depends_on_text: Cell<bool>,
+    missing: Vec<Missing<'a>>,
 }
 
 #[derive(Clone, Copy)]
@@ -112,10 +116,11 @@ impl<'a> Binder<'a> {
             writes: false,
             writes_reference: false,
             depends_on_text: Cell::new(false),
+            missing: Vec::new(),
         }
     }
 
-    fn bound(self, block: Block) -> Bound {
+    fn bound(self, block: Block) -> Bound<'a> {
         Bound {
             block,
             tables: self.tables,
@@ -123,6 +128,7 @@ impl<'a> Binder<'a> {
             writes: self.writes,
             writes_reference: self.writes_reference,
             depends_on_text: self.depends_on_text.get(),
+            missing: self.missing,
         }
     }
 

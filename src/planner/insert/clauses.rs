@@ -10,7 +10,7 @@ use crate::analysis::bind_insert_clauses;
 use crate::router_query::name_shards;
 use crate::splice::{Slots, Splice};
 use crate::statement::Facts;
-use crate::{Piece, Template, time};
+use crate::{Piece, Template, defaults_in_place, time};
 
 pub(super) struct Layout {
     pub(super) tokens: Tokens,
@@ -98,6 +98,9 @@ pub(super) fn suffix(
     let mut bound = bind_insert_clauses(insert, facts.context, slots)?;
     bound.tables.retain(|position, _| layout.clauses.contains(position));
     name_shards(&bound, &layout.tokens, &mut splice)?;
+    if !defaults_in_place::write(&bound.missing, facts, &layout.tokens, &mut splice)?.is_empty() {
+        return Err("a default is computed for one row".into());
+    }
     if let Some(conflict) = insert.on_conflict_clause.as_deref() {
         time::replace(NodeRef::OnConflictClause(conflict), &layout.tokens, &mut splice)?;
         name_constraint(conflict, insert, facts, layout, &mut splice)?;

@@ -8,7 +8,7 @@ use crate::statement::Facts;
 use crate::{ComputedValue, Template, time, whitelist};
 
 /// What stands for DEFAULT in a row of the shard's INSERT.
-pub(super) enum Default {
+pub(crate) enum Default {
     /// The shard's own.
     OnShard,
     /// An expression that the worker may evaluate.
@@ -17,7 +17,7 @@ pub(super) enum Default {
     Computed(ComputedValue),
 }
 
-pub(super) fn default_of(column: &Column, table: &Table, facts: &Facts<'_>) -> Default {
+pub(crate) fn default_of(column: &Column, table: &Table, facts: &Facts<'_>) -> Default {
     let expression = match (&column.default, column.identity) {
         (_, Identity::Always | Identity::ByDefault) => next_of_identity(column, table),
         (None, Identity::None) => return Default::OnShard,

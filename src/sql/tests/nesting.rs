@@ -10,7 +10,12 @@ fn no_nesting_overflows_the_stack() {
             nested(depth).iter().for_each(|text| read(text));
         }
     };
-    std::thread::Builder::new().stack_size(STACK).spawn(read_all).expect("spawns").join().expect("does not panic");
+    std::thread::Builder::new()
+        .stack_size(STACK)
+        .spawn(read_all)
+        .expect("spawns")
+        .join()
+        .expect("does not panic");
 }
 
 /// Parses a text and visits all of it; a refusal is as good.
@@ -24,7 +29,8 @@ fn read(text: &str) {
 }
 
 fn nested(depth: usize) -> Vec<String> {
-    let around = |before: &str, after: &str| format!("SELECT {}1{}", before.repeat(depth), after.repeat(depth));
+    let around =
+        |before: &str, after: &str| format!("SELECT {}1{}", before.repeat(depth), after.repeat(depth));
     vec![
         around("", "+1"),
         around("(", ")"),

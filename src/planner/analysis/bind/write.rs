@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use howdah_catalog::{Column as TableColumn, DefaultClass, Identity, Table};
 use howdah_sql::ast::OverridingKind;
-use howdah_sql::{NodeEnum, NodeRef, ast};
+use howdah_sql::{NodeEnum, NodeRef, ast, walk};
 
 use super::super::block::{Subquery, same_family};
 use super::super::{Block, Cond, Leaf, Term, Tree, key_of};
 use super::columns::{Item, Relation, Scope};
 use super::{Binder, extend_conds};
+use crate::defaults_in_place::{Missing, computed_elsewhere, is_one_row};
 
 impl<'a> Binder<'a> {
     pub(super) fn update(&mut self, it: &'a ast::UpdateStmt) -> Result<Block, String> {
@@ -49,7 +50,7 @@ impl<'a> Binder<'a> {
         if it.r#override() == OverridingKind::OverridingUserValue {
             return Err("values of identity columns are overridden".into());
         }
-        needs_no_computed_default(&table, &columns)?;
+        self.missing_defaults(it, &table, &columns)?;
         self.source(it, &table, &columns, &mut block)?;
         self.in_scope(item, |binder| {
             binder.on_conflict(it.on_conflict_clause.as_deref(), &table, &mut block.subqueries)?;
@@ -111,7 +112,7 @@ impl<'a> Binder<'a> {
     fn set(
         &mut self,
         targets: &'a [howdah_sql::Node],
-        table: &Table,
+        table: &Arc<Table>,
         found: &mut Vec<Subquery>,
     ) -> Result<(), String> {
         for node in targets {
@@ -120,11 +121,15 @@ impl<'a> Binder<'a> {
                 return Err("an unknown column is set".into());
             };
             let value = target.val.as_deref().and_then(|it| it.node.as_ref());
-            if matches!(value, Some(NodeEnum::SetToDefault(_))) && !default_is_on_shards(column) {
-                return Err(format!(
-                    "the default of \"{}\" has to be computed on the coordinator",
-                    column.name
-                ));
+            if let Some(NodeEnum::SetToDefault(default)) = value
+                && !default_is_on_shards(column)
+            {
+                let (table, column) = (Arc::clone(table), column.number);
+                self.missing.push(Missing::Set { position: default.location, table, column });
+            } else if let Some(value) = value
+                && !matches!(value, NodeEnum::SetToDefault(_))
+            {
+                no_default_inside(value)?;
             }
             self.nodes(&target.indirection, found)?;
             self.node(target.val.as_deref(), found)?;
@@ -165,6 +170,26 @@ impl<'a> Binder<'a> {
         })
     }
 
+    /// Defaults that shards do not have can be written into one row of VALUES.
+    fn missing_defaults(
+        &mut self,
+        it: &'a ast::InsertStmt,
+        table: &Arc<Table>,
+        given: &[&TableColumn],
+    ) -> Result<(), String> {
+        let is_given = |column: &TableColumn| given.iter().any(|it| it.number == column.number);
+        let missing = table.columns.iter().find(|it| !is_given(it) && !default_is_on_shards(it));
+        match missing {
+            _ if is_one_row(it) => {
+                let given = given.iter().map(|it| it.number).collect();
+                self.missing.push(Missing::Row { insert: it, table: Arc::clone(table), given });
+                Ok(())
+            }
+            Some(column) => Err(computed_elsewhere(column)),
+            None => Ok(()),
+        }
+    }
+
     fn source(
         &mut self,
         it: &'a ast::InsertStmt,
@@ -190,7 +215,7 @@ impl<'a> Binder<'a> {
         };
         match select.values_lists.as_slice() {
             [] => self.source_query(select, target, position, block),
-            [row] if select.with_clause.is_none() => self.source_row(row, target, position, columns, block),
+            [row] if select.with_clause.is_none() => self.source_row(row, target, position, block),
             _ => Err("several rows are inserted".into()),
         }
     }
@@ -220,18 +245,9 @@ impl<'a> Binder<'a> {
         row: &'a howdah_sql::Node,
         target: Term,
         position: usize,
-        columns: &[&TableColumn],
         block: &mut Block,
     ) -> Result<(), String> {
         let Some(NodeEnum::List(row)) = row.node.as_ref() else { return Err("a row is no list".into()) };
-        for (value, column) in row.items.iter().zip(columns) {
-            if matches!(value.node, Some(NodeEnum::SetToDefault(_))) && !default_is_on_shards(column) {
-                return Err(format!(
-                    "the default of \"{}\" has to be computed on the coordinator",
-                    column.name
-                ));
-            }
-        }
         self.nodes(&row.items, &mut block.subqueries)?;
         let key = row.items.get(position).and_then(|it| it.node.as_ref());
         let key = key.and_then(|it| key_of(it, self.type_of(target), &self.context, self.slots));
@@ -272,12 +288,10 @@ pub(crate) fn default_is_on_shards(column: &TableColumn) -> bool {
     column.identity == Identity::None && default
 }
 
-fn needs_no_computed_default(table: &Table, given: &[&TableColumn]) -> Result<(), String> {
-    let missing = table.columns.iter().filter(|column| !given.iter().any(|it| it.number == column.number));
-    match missing.into_iter().find(|it| !default_is_on_shards(it)) {
-        Some(column) => {
-            Err(format!("the default of \"{}\" has to be computed on the coordinator", column.name))
-        }
-        None => Ok(()),
-    }
+/// `(a, b) = (1, DEFAULT)`.
+fn no_default_inside(value: &NodeEnum) -> Result<(), String> {
+    let mut any = false;
+    walk(value.to_ref(), &mut |it| any |= matches!(it, NodeRef::SetToDefault(_)))
+        .map_err(|it| it.to_string())?;
+    if any { Err("DEFAULT stands in a row of values".into()) } else { Ok(()) }
 }
