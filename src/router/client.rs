@@ -77,7 +77,9 @@ impl Client {
             return Ok(());
         }
         if self.before_hold.is_some() && MAX_HELD < self.duplex.write.len() {
-            return Err(Error::LimitExceeded("the result of a portal with a row limit is too large".to_owned()));
+            return Err(Error::LimitExceeded(
+                "the result of a portal with a row limit is too large".to_owned(),
+            ));
         }
         self.flush().await
     }

@@ -21,7 +21,7 @@ use crate::server::error_fields;
 use crate::session::Session;
 
 /// Of intermediate rows of one statement.
-const MAX_BYTES: usize = 512 << 20;
+pub(super) const MAX_BYTES: usize = 512 << 20;
 
 /// Gathers rows as array literals, one per column.
 pub(super) struct Collector {
@@ -35,28 +35,39 @@ impl Collector {
         Self { arrays: vec![BytesMut::from(&b"{"[..]); columns], rows: 0, bytes: 0 }
     }
 
-    fn push(&mut self, row: &[u8]) -> Result<()> {
-        self.bytes += row.len();
-        if self.bytes > MAX_BYTES {
-            return Err(Error::LimitExceeded(format!(
-                "the intermediate result of the statement is larger than {} MB",
-                MAX_BYTES >> 20
-            )));
-        }
-        for (array, value) in self.arrays.iter_mut().zip(values(row)) {
+    /// Appends the values of one row.
+    pub(super) fn push<'v>(&mut self, row: impl Iterator<Item = Option<&'v [u8]>>) -> Result<()> {
+        for (array, value) in self.arrays.iter_mut().zip(row) {
             if self.rows > 0 {
                 array.put_u8(b',');
             }
+            self.bytes += value.map_or(0, <[u8]>::len);
             put_element(array, value);
+        }
+        if self.bytes > MAX_BYTES {
+            return Err(too_large());
         }
         self.rows += 1;
         Ok(())
     }
 }
 
+impl Collector {
+    /// The finished literals.
+    pub(super) fn arrays(mut self) -> Vec<Bytes> {
+        self.arrays.iter_mut().for_each(|it| it.put_u8(b'}'));
+        self.arrays.into_iter().map(BytesMut::freeze).collect()
+    }
+}
+
+pub(super) fn too_large() -> Error {
+    let megabytes = MAX_BYTES >> 20;
+    Error::LimitExceeded(format!("the intermediate result of the statement is larger than {megabytes} MB"))
+}
+
 impl Sink for Collector {
     fn row(&mut self, _source: usize, row: &Bytes, _client: &mut Client) -> Result<()> {
-        self.push(row)
+        self.push(values(row))
     }
 }
 
@@ -82,15 +93,15 @@ pub(super) async fn finish(
     session: &mut Session,
     execution: &Execution<'_>,
     combine: &Combine,
-    mut collector: Collector,
+    collector: Collector,
     columns: Vec<ColumnDescription>,
     worker: GroupId,
 ) -> Result<()> {
     let types = type_names(session, &columns, worker).await?;
     let text = query(combine, &types, collector.rows)?;
-    collector.arrays.iter_mut().for_each(|it| it.put_u8(b'}'));
     let client = client_parameters(execution, combine);
-    let arrays = collector.arrays.iter().map(|it| (TypeOid(0), Format::Text, Some(&it[..])));
+    let arrays = collector.arrays();
+    let arrays = arrays.iter().map(|it| (TypeOid(0), Format::Text, Some(&it[..])));
     let parameters: Vec<_> = client.into_iter().chain(arrays).collect();
     let coordinator = session.participant(GroupId::COORDINATOR).await?;
     let types: Vec<TypeOid> = parameters.iter().map(|it| it.0).collect();
@@ -139,14 +150,8 @@ fn relation(combine: &Combine, types: &[String], rows: u64) -> Result<String> {
         ));
     }
     let first = combine.parameters.len() + 1;
-    let columns = (0..combine.columns).map(|column| {
-        let (name, parameter) = (type_at(types, column)?, first + column);
-        // An array of arrays is one array with more dimensions: such values travel as text.
-        Ok(match name.ends_with("[]") {
-            true => (format!("u.c{column}::{name}"), format!("pg_catalog.unnest(${parameter}::text[])")),
-            false => (format!("u.c{column}"), format!("pg_catalog.unnest(${parameter}::{name}[])")),
-        })
-    });
+    let columns =
+        (0..combine.columns).map(|column| Ok(column_source(column, type_at(types, column)?, first + column)));
     let columns: Vec<(String, String)> = columns.collect::<Result<_>>()?;
     let names: Vec<String> = (0..combine.columns).map(|it| format!("c{it}")).collect();
     let (values, arrays): (Vec<String>, Vec<String>) = columns.into_iter().unzip();
@@ -156,6 +161,17 @@ fn relation(combine: &Combine, types: &[String], rows: u64) -> Result<String> {
         values = values.join(", "),
         arrays = arrays.join(", "),
     ))
+}
+
+/// A column of type `name` from an array parameter: the expression, and what it is taken from.
+pub(super) fn column_source(column: usize, name: &str, parameter: usize) -> (String, String) {
+    // An array of arrays is one array with more dimensions: such values travel as text.
+    match name.ends_with("[]") {
+        true => {
+            (format!("u.c{column}::{name}"), format!("pg_catalog.unnest(${parameter}::pg_catalog.text[])"))
+        }
+        false => (format!("u.c{column}"), format!("pg_catalog.unnest(${parameter}::{name}[])")),
+    }
 }
 
 fn type_at(types: &[String], column: usize) -> Result<&str> {
@@ -208,7 +224,7 @@ async fn type_names(
 }
 
 /// Types that need no question; those whose bare SQL name means a length of one are among them.
-fn builtin_name(type_oid: TypeOid) -> Option<&'static str> {
+pub(super) fn builtin_name(type_oid: TypeOid) -> Option<&'static str> {
     Some(match type_oid.0 {
         16 => "pg_catalog.bool",
         17 => "pg_catalog.bytea",
@@ -220,6 +236,7 @@ fn builtin_name(type_oid: TypeOid) -> Option<&'static str> {
         114 => "pg_catalog.json",
         700 => "pg_catalog.float4",
         701 => "pg_catalog.float8",
+        1014 => "pg_catalog.bpchar[]",
         1042 => "pg_catalog.bpchar",
         1043 => "pg_catalog.varchar",
         1082 => "pg_catalog.date",
@@ -229,6 +246,7 @@ fn builtin_name(type_oid: TypeOid) -> Option<&'static str> {
         1186 => "pg_catalog.interval",
         1266 => "pg_catalog.timetz",
         1560 => "pg_catalog.bit",
+        1561 => "pg_catalog.bit[]",
         1562 => "pg_catalog.varbit",
         1700 => "pg_catalog.numeric",
         2950 => "pg_catalog.uuid",
@@ -266,7 +284,7 @@ mod tests {
         assert_eq!(
             query(&combine, &types, 3).unwrap(),
             "WITH howdah_intermediate(c0, c1) AS (SELECT u.c0, u.c1::integer[] FROM ROWS FROM \
-             (pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::text[])) AS u(c0, c1)) \
+             (pg_catalog.unnest($2::bigint[]), pg_catalog.unnest($3::pg_catalog.text[])) AS u(c0, c1)) \
              SELECT sum(c0)::bigint FROM howdah_intermediate"
         );
     }

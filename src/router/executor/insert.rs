@@ -28,7 +28,7 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: 
     let tasks = shards.iter().map(|(shard, rows)| {
         let group = table.shards()[*shard].group;
         let rendering = rendering(execution, *shard, time.as_deref(), &computed);
-        Ok(Task { group, text: task_text(plan, rows, &rendering)? })
+        Ok(Task::new(group, task_text(plan, rows, &rendering)?))
     });
     let tasks: Vec<Task> = tasks.collect::<Result<_>>()?;
     let result = write(session, execution, &tasks, None).await;

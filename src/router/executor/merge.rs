@@ -173,7 +173,7 @@ fn per_worker(tasks: &[Task], order: &Order<'_>, window: Window) -> Vec<Task> {
             [only] => (*only).to_owned(),
             several => format!("({}) ORDER BY {}{limit}", several.join(") UNION ALL ("), keys.join(", ")),
         };
-        Task { group, text }
+        Task::new(group, text)
     };
     groups(tasks).into_iter().map(one).collect()
 }

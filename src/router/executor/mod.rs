@@ -5,8 +5,10 @@
 //! client takes. The caller ends the statement: ReadyForQuery and ErrorResponse are not written here.
 
 mod combine;
+mod explain;
 mod gather;
 mod insert;
+mod insert_select;
 mod merge;
 mod multi_shard;
 mod rows;
@@ -32,22 +34,20 @@ pub(crate) async fn execute(session: &mut Session, execution: &Execution<'_>) ->
     match &execution.planned.plan {
         Plan::MultiShard(plan) => multi_shard::run(session, execution, plan).await,
         Plan::InsertValues(plan) => insert::run(session, execution, plan).await,
-        Plan::InsertSelect(_) => Err(Error::not_supported(
-            "INSERT … SELECT between tables that are not colocated is not supported yet",
-            "Make both tables colocated, or insert the rows with COPY.",
-        )),
+        Plan::InsertSelect(plan) => insert_select::run(session, execution, plan).await,
         Plan::Coordinator { .. } | Plan::SingleShard(_) => {
             Err(Error::Internal("a plan for one node came to the executor".to_owned()))
         }
     }
 }
 
+/// EXPLAIN: `execution` is of the statement inside.
 pub(crate) async fn explain(
-    _session: &mut Session,
-    _explain: &Statement,
-    _execution: &Execution<'_>,
+    session: &mut Session,
+    explain: &Statement,
+    execution: &Execution<'_>,
 ) -> Result<()> {
-    Err(Error::not_supported("cannot explain this statement yet", "Run it instead."))
+    explain::run(session, explain, execution).await
 }
 
 /// COPY of a table of the catalog.

@@ -58,12 +58,12 @@ async fn merge(
     }
 }
 
-fn anchor(catalog: &Catalog, plan: &MultiShard) -> Result<Arc<Table>> {
+pub(super) fn anchor(catalog: &Catalog, plan: &MultiShard) -> Result<Arc<Table>> {
     let table = catalog.table(plan.anchor).cloned();
     table.ok_or_else(|| Error::Internal("the plan is of another catalog".to_owned()))
 }
 
-fn tasks(
+pub(super) fn tasks(
     plan: &MultiShard,
     execution: &Execution<'_>,
     anchor: &Table,
@@ -75,7 +75,7 @@ fn tasks(
         let shard = anchor.shards().get(*index);
         let group = shard.ok_or_else(|| Error::Internal("the plan is of another catalog".to_owned()))?.group;
         let text = rendering(execution, *index, time, &[]).render(&plan.template)?;
-        Ok(Task { group, text })
+        Ok(Task::new(group, text))
     };
     indexes.iter().map(task).collect()
 }

@@ -1,5 +1,6 @@
 //! One worker query, and how it is queued on a connection.
 
+use bytes::Bytes;
 use howdah_catalog::GroupId;
 use howdah_pg::TypeOid;
 use howdah_pg::wire::Format;
@@ -12,6 +13,14 @@ use crate::server::ServerConnection;
 pub(crate) struct Task {
     pub(crate) group: GroupId,
     pub(crate) text: String,
+    /// Array literals that are bound behind the client's parameters.
+    pub(crate) arrays: Vec<Bytes>,
+}
+
+impl Task {
+    pub(crate) fn new(group: GroupId, text: String) -> Self {
+        Self { group, text, arrays: vec![] }
+    }
 }
 
 /// The formats in which the rows of tasks are wanted.
@@ -34,7 +43,8 @@ pub(crate) fn queue_task(
     formats: &RowFormats,
     describe: bool,
 ) {
-    let parameters = Parameters::of(execution, &task.text);
+    let mut parameters = Parameters::of(execution, &task.text);
+    parameters.append(&task.arrays);
     let row_formats = match formats {
         RowFormats::Text => vec![],
         RowFormats::Client => client_formats(execution),
@@ -82,6 +92,22 @@ impl<'a> Parameters<'a> {
             types: execution.description.parameters.clone(),
             formats: bind.parameter_formats.iter().collect(),
             values: bind.parameters.iter().collect(),
+        }
+    }
+
+    fn append(&mut self, arrays: &'a [Bytes]) {
+        if arrays.is_empty() {
+            return;
+        }
+        // A list of formats is for all or for each; with more values it must be for each.
+        let all = self.formats.first().copied().unwrap_or_default();
+        if self.formats.len() != self.values.len() {
+            self.formats = vec![all; self.values.len()];
+        }
+        for array in arrays {
+            self.types.push(TypeOid(0));
+            self.formats.push(Format::Text);
+            self.values.push(Some(&array[..]));
         }
     }
 

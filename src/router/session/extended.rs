@@ -211,7 +211,8 @@ impl Session {
     async fn on_bind(&mut self, bind: &frontend::Bind<'_>, body: &Bytes, ahead: Ahead) -> Result<()> {
         let prepared = self.statement(bind.statement).await?;
         self.check_new_portal(bind.portal)?;
-        if self.transaction.block() == Block::Failed && !matches!(prepared.analyzed.route, Route::Control(_)) {
+        if self.transaction.block() == Block::Failed && !matches!(prepared.analyzed.route, Route::Control(_))
+        {
             return Err(Error::InFailedTransaction);
         }
         let place = match &prepared.analyzed.route {
@@ -382,7 +383,12 @@ impl Session {
                     }
                     Route::Local | Route::Utility | Route::Copy => {
                         self.flight(COORDINATOR).await?;
-                        self.ensure_prepared(&prepared, &prepared.server_name, &prepared.text, &prepared.types)?;
+                        self.ensure_prepared(
+                            &prepared,
+                            &prepared.server_name,
+                            &prepared.text,
+                            &prepared.types,
+                        )?;
                         let connection = self.on_flight()?;
                         let name = prepared.server_name.as_bytes();
                         frontend::put_describe(connection.buffer(), Target::Statement(name));

@@ -231,7 +231,9 @@ impl Session {
                         connection.flush().await?;
                     }
                 }
-                other => return Err(Error::Internal(format!("a server answered Execute with message {other}"))),
+                other => {
+                    return Err(Error::Internal(format!("a server answered Execute with message {other}")));
+                }
             }
         }
     }

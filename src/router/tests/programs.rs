@@ -59,7 +59,9 @@ fn tokio_postgres_runs() {
         assert_eq!(sink.as_mut().finish().await.expect("finished"), 2);
         let queries = (0..50_i32).map(|it| {
             let client = &client;
-            async move { client.query_one("SELECT $1::int4 + 1", &[&it]).await.expect("pipelined").get::<_, i32>(0) }
+            async move {
+                client.query_one("SELECT $1::int4 + 1", &[&it]).await.expect("pipelined").get::<_, i32>(0)
+            }
         });
         let sums = futures::future::join_all(queries).await;
         assert_eq!(sums, (1..51).collect::<Vec<_>>());
