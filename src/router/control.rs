@@ -61,7 +61,12 @@ impl Control {
         let mut connection = self.connect().await?;
         connection.run("LISTEN howdah_catalog").await?;
         loop {
+            let heard = connection.notifications();
             self.load(&mut connection).await?;
+            // What was notified while the catalog was being read may not be in it.
+            if heard != connection.notifications() {
+                continue;
+            }
             // Whatever comes now came because something changed; a burst is one reload.
             match tokio::time::timeout(POLL, connection.next_message()).await {
                 Ok(message) => drop(message?),

@@ -50,6 +50,8 @@ pub struct ServerConnection {
     /// What is on its way and ends in a ReadyForQuery.
     expected: VecDeque<Expected>,
     broken: bool,
+    /// How many notifications came.
+    notifications: u64,
     /// It may hold state of one session, and is not for another.
     tainted: bool,
     address: NodeAddress,
@@ -90,6 +92,7 @@ impl ServerConnection {
             prologue: 0,
             expected: VecDeque::from([Expected::Sync]),
             broken: false,
+            notifications: 0,
             tainted: false,
             address: startup.address,
             cancelled: Arc::default(),
@@ -369,6 +372,10 @@ impl ServerConnection {
             && self.duplex.write.is_empty()
     }
 
+    pub(crate) fn notifications(&self) -> u64 {
+        self.notifications
+    }
+
     pub fn is_broken(&self) -> bool {
         self.broken
     }
@@ -400,6 +407,7 @@ impl ServerConnection {
                     self.parameters.insert(name, value);
                 }
             }
+            b'A' => self.notifications += 1,
             b'E' if is_fatal(&error_fields(body)) => self.broken = true,
             _ => {}
         }
