@@ -10,7 +10,8 @@ export HOWDAH_PYTHON      := $(CACHE)/python/bin/python3
 
 .PHONY: build up down test check bench crds setup
 
-build: setup
+build:
+	@.ci/setup build
 	cargo build --release -p howdah
 	@if [ -n "$$CARGO_TARGET_DIR" ]; then mkdir -p target/release && ln -sf "$$CARGO_TARGET_DIR/release/howdah" target/release/howdah; fi
 
@@ -21,7 +22,6 @@ down:
 	@target/release/howdah local down --dir $(DIR)
 
 test: setup
-	@.ci/setup test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace --no-fail-fast
@@ -38,3 +38,4 @@ crds:
 
 setup:
 	@.ci/setup build
+	@.ci/setup test
