@@ -165,6 +165,23 @@ impl Client {
         self.notices = Some(notices);
     }
 
+    /// Runs one statement in the extended protocol with parameters in text format.
+    pub fn run_with(&mut self, sql: &str, parameters: &[&str]) -> anyhow::Result<Reply> {
+        let mut out = BytesMut::new();
+        frontend::parse("", sql, [], &mut out)?;
+        let put = |value: &&str, out: &mut BytesMut| {
+            out.extend_from_slice(value.as_bytes());
+            Ok(IsNull::No)
+        };
+        frontend::bind("", "", [], parameters, put, [], &mut out)
+            .map_err(|_| anyhow::anyhow!("encoding Bind"))?;
+        frontend::describe(b'P', "", &mut out)?;
+        frontend::execute("", 0, &mut out)?;
+        frontend::sync(&mut out);
+        self.send(&out)?;
+        self.collect(Protocol::Extended, None).with_context(|| format!("running {sql}"))
+    }
+
     pub fn simple(&mut self, sql: &str) -> anyhow::Result<Reply> {
         self.run(sql, Protocol::Simple, None)
     }
