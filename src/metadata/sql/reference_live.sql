@@ -53,12 +53,12 @@ CREATE OR REPLACE FUNCTION howdah.forward(relation regclass, statements text[], 
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    gid text;
+    transaction_gid text;
 BEGIN
-    gid := howdah.call(jsonb_build_object('op', 'forward', 'table', relation::oid::bigint, 'sql', to_jsonb(statements),
+    transaction_gid := howdah.call(jsonb_build_object('op', 'forward', 'table', relation::oid::bigint, 'sql', to_jsonb(statements),
         'expected', expected, 'verify', verify))::jsonb ->> 'gid';
-    IF gid IS NOT NULL THEN
-        INSERT INTO howdah.pg_dist_transaction (groupid, gid) VALUES (0, forward.gid) ON CONFLICT DO NOTHING;
+    IF transaction_gid IS NOT NULL THEN
+        INSERT INTO howdah.pg_dist_transaction (groupid, gid) VALUES (0, transaction_gid) ON CONFLICT DO NOTHING;
     END IF;
 END
 $function$;
@@ -88,6 +88,31 @@ BEGIN
     RETURN NULL;
 END
 $function$;
+
+-- Sends the rows that are there already to the copies, when the table becomes a reference table.
+CREATE OR REPLACE FUNCTION howdah.copy_reference(relation regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 3
+AS $function$
+DECLARE
+    names text;
+    template text;
+    fields text;
+    chunk record;
+BEGIN
+    SELECT string_agg(format('%I', c), ', '), '(' || string_agg('%L', ', ') || ')', string_agg(format('n.%I', c), ', ')
+        INTO names, template, fields FROM unnest(howdah.reference_columns(relation)) c;
+    FOR chunk IN EXECUTE format($query$
+        SELECT string_agg(format(%L, %s), ', ') AS rows, count(*) AS n
+        FROM (SELECT *, row_number() OVER () AS howdah_number FROM ONLY %s) n
+        GROUP BY (n.howdah_number - 1) / 500
+        $query$, template, fields, relation) LOOP
+        PERFORM howdah.forward(relation,
+            ARRAY['INSERT INTO howdah_reference (' || names || ') VALUES ' || chunk.rows], chunk.n, NULL);
+    END LOOP;
+END
+$function$;
+REVOKE ALL ON FUNCTION howdah.copy_reference(regclass) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION howdah.forward_delete() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -41,6 +41,9 @@ pub(crate) trait Host {
     /// The coordinator is about to commit by itself.
     fn vote(&mut self) -> impl Future<Output = Result<()>> + Send;
 
+    /// The coordinator has rolled its transaction back.
+    fn abort(&mut self) -> impl Future<Output = Result<()>> + Send;
+
     /// The workers are being prepared: no more work is taken.
     fn is_closed(&self) -> bool;
 

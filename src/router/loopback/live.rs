@@ -74,8 +74,11 @@ impl Live {
     }
 
     async fn work<H: Host>(&mut self, host: &mut H, caller: &Caller, work: Work) -> Result<Answer> {
-        let ends = matches!(work, Work::Commit | Work::Abort | Work::Close { .. } | Work::RollbackTo(_));
-        if host.is_closed() && !ends {
+        let works = !matches!(
+            work,
+            Work::Begin | Work::Commit | Work::Abort | Work::Close { .. } | Work::Release(_) | Work::RollbackTo(_)
+        );
+        if host.is_closed() && works {
             return Err(Error::not_supported(
                 "cannot use a distributed table while the transaction commits",
                 "Use SET CONSTRAINTS ALL IMMEDIATE before COMMIT, so that deferred triggers run earlier.",
@@ -181,8 +184,9 @@ impl Live {
     }
 
     async fn nested<H: Host>(&mut self, host: &mut H, caller: &Caller, work: &Work) -> Result<Answer> {
-        // A parallel worker cannot have subtransactions of its own: these are its leader's, which has sent them too.
-        let own = !caller.parallel;
+        // A parallel worker cannot have subtransactions of its own: these are its leader's, which has sent them too. And COMMIT
+        // ends those that are open, when the workers are prepared already.
+        let own = !caller.parallel && !host.is_closed();
         match *work {
             Work::Savepoint(depth) => {
                 if own {
@@ -248,11 +252,25 @@ impl Live {
         }
         self.begun = false;
         self.depth = 0;
-        if matches!(work, Work::Commit) {
-            host.vote().await?;
-            return Ok(Answer::Done("COMMIT"));
+        // The fdw counts its cursors from 1 again.
+        let retired = self.snapshots.retire_all();
+        self.snapshots = self.snapshots.next_transaction();
+        self.retire(retired);
+        let tag = match work {
+            Work::Commit => {
+                host.vote().await?;
+                "COMMIT"
+            }
+            _ => {
+                host.abort().await?;
+                "ROLLBACK"
+            }
+        };
+        if host.is_closed() || tag == "ROLLBACK" {
+            // What was open on the workers went with their transactions.
+            self.closing.clear();
         }
-        Ok(Answer::Done("ROLLBACK"))
+        Ok(Answer::Done(tag))
     }
 
     pub(super) fn portal_name(&mut self) -> String {

@@ -13,6 +13,7 @@ use crate::router::Router;
 use crate::server::ServerConnection;
 use crate::session::Session;
 use crate::settings::Settings;
+use crate::transaction::Block;
 
 /// Serves a request of the session's backend. Boxed, because some of it waits for the coordinator in turn.
 pub(crate) fn serve_session(
@@ -24,6 +25,23 @@ pub(crate) fn serve_session(
         serve(session, &mut live, request).await;
         session.live = live;
     })
+}
+
+impl Session {
+    /// Cursors that are open on the coordinator keep what they may see of live tables: whatever the client does next, they read
+    /// with the snapshot of now.
+    pub(crate) async fn hold_portals(&mut self) -> Result<()> {
+        let in_block = self.transaction.block() == Block::Explicit;
+        if !in_block || !self.live.is_begun() {
+            return Ok(());
+        }
+        let Some(coordinator) = self.transaction.opened(GroupId::COORDINATOR) else { return Ok(()) };
+        coordinator.queue_query(
+            "SELECT howdah.probe() FROM (SELECT FROM pg_catalog.pg_cursors LIMIT 1) AS open_cursors",
+        );
+        coordinator.flush().await?;
+        self.finish_on(GroupId::COORDINATOR).await
+    }
 }
 
 impl Host for Session {
@@ -73,6 +91,22 @@ impl Host for Session {
 
     async fn vote(&mut self) -> Result<()> {
         Session::vote(self).await
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        if self.transaction.block() != Block::None {
+            // The session ends its block itself.
+            return Ok(());
+        }
+        // A procedure's own ROLLBACK: it goes on in a new transaction.
+        let groups = self.transaction.groups().into_iter().filter(|it| *it != GroupId::COORDINATOR);
+        let open: Vec<_> = groups.filter(|it| self.transaction.is_open_on(*it)).collect();
+        let open: Vec<_> = open.into_iter().filter(|it| self.transaction.sound(*it).is_some()).collect();
+        self.run_on(&open, "ROLLBACK").await?;
+        for group in open {
+            self.transaction.mark_ended(group);
+        }
+        Ok(())
     }
 
     fn is_closed(&self) -> bool {

@@ -106,6 +106,11 @@ impl Snapshots {
         self.retire()
     }
 
+    /// As at the start of another transaction; names of keepers are not used again.
+    pub(crate) fn next_transaction(&self) -> Self {
+        Self { next_keeper: self.next_keeper, ..Self::default() }
+    }
+
     /// A new top-level statement: higher numbers are not its predecessors'.
     pub(crate) fn seal(&mut self) {
         self.sealed = self.sealed.max(self.highest);

@@ -115,6 +115,11 @@ impl Host for Standalone {
         Ok(())
     }
 
+    async fn abort(&mut self) -> Result<()> {
+        self.end().await;
+        Ok(())
+    }
+
     fn is_closed(&self) -> bool {
         false
     }

@@ -45,6 +45,8 @@ pub(super) struct Pipeline {
     pub(super) executed: bool,
     /// Session state is to be read after the statements.
     pub(super) refresh: bool,
+    /// A portal of the coordinator may still be open after it.
+    pub(super) leaves_portals: bool,
     /// A COPY from the client ran: it swallowed the Sync.
     pub(super) copied: bool,
 }
@@ -300,7 +302,10 @@ impl Session {
             self.land(false).await?;
             self.transaction.open_statement();
         }
+        self.live.statement();
         self.flight(COORDINATOR).await?;
+        self.pipeline.leaves_portals |=
+            !bind.portal.is_empty() || super::simple::leaves_portals(&prepared.text, prepared.analyzed.effects);
         self.ensure_prepared(prepared, &prepared.server_name, &prepared.text, &prepared.types)?;
         let connection = self.on_flight()?;
         let name = prepared.server_name.as_bytes();
@@ -449,6 +454,7 @@ impl Session {
             if group == COORDINATOR && analyzed.may_write() && matches!(analyzed.route, Route::Local) {
                 self.transaction.mark_writer(COORDINATOR);
             }
+            self.pipeline.leaves_portals |= 0 < execute.max_rows;
             let connection = self.on_flight()?;
             frontend::put_execute(connection.buffer(), execute.portal, execute.max_rows);
             self.pipeline.expect(Reply::Execute);

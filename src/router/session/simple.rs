@@ -188,6 +188,9 @@ impl Session {
             (false, _) => {}
         }
         self.adopt_block();
+        if outcome == Outcome::Succeeded && leaves_portals(text, effects) {
+            self.hold_portals().await?;
+        }
         Ok(outcome)
     }
 
@@ -216,6 +219,12 @@ fn may_be_several(text: &[u8]) -> bool {
         return false;
     }
     str::from_utf8(text).is_ok_and(|it| howdah_sql::split_statements(it).len() > 1)
+}
+
+/// Whether a cursor may be open after it.
+pub(super) fn leaves_portals(text: &[u8], effects: Effects) -> bool {
+    let declares = text.trim_ascii_start().get(..7).is_some_and(|it| it.eq_ignore_ascii_case(b"declare"));
+    declares || effects.runs_code || effects.may_change_session
 }
 
 /// Whether a text is worth a look in a failed block.
