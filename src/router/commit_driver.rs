@@ -446,6 +446,10 @@ impl Session {
             .collect();
         let _ = self.run_on(&open, "ROLLBACK").await;
         for group in open {
+            // SET inside of the block is undone with it.
+            if let Some(connection) = self.transaction.opened(group) {
+                connection.doubt_settings();
+            }
             self.transaction.mark_ended(group);
         }
     }

@@ -292,6 +292,15 @@ impl Session {
         }
         connection.queue_settings(settings);
         if in_progress && !participant.open {
+            // Commands without Sync between them are one transaction, in which the settings were the first query: too late for
+            // an isolation level.
+            let options = begin.to_ascii_lowercase().contains("isolation")
+                || opening.iter().any(|it| matches!(it, Step::Command(_)));
+            if options && connection.has_prologue() {
+                connection.queue_sync();
+                connection.flush().await?;
+                connection.finish().await?;
+            }
             connection.queue_prologue(&begin);
             let steps = opening.iter().filter(|it| it.concerns(group));
             steps.for_each(|it| connection.queue_prologue(&it.command()));

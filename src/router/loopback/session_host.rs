@@ -104,6 +104,9 @@ impl Host for Session {
         let open: Vec<_> = open.into_iter().filter(|it| self.transaction.sound(*it).is_some()).collect();
         self.run_on(&open, "ROLLBACK").await?;
         for group in open {
+            if let Some(connection) = self.transaction.opened(group) {
+                connection.doubt_settings();
+            }
             self.transaction.mark_ended(group);
         }
         Ok(())
