@@ -23,6 +23,8 @@ pub(crate) enum FunctionClass {
     /// Some (`rank`) are window functions as well: OVER decides.
     Aggregate,
     Window,
+    /// Only the coordinator may evaluate it (it is about objects, settings, sessions), but it never writes.
+    Stable,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,7 +40,7 @@ pub(crate) struct Needs {
     pub(crate) volatile: bool,
 }
 
-/// The function of PostgreSQL with this bare name, if workers may evaluate it.
+/// The function of PostgreSQL with this bare name, if it is known not to write.
 pub(crate) fn builtin(name: &str) -> Option<Function> {
     static FUNCTIONS: OnceLock<HashMap<&str, Function>> = OnceLock::new();
     FUNCTIONS
@@ -56,6 +58,7 @@ fn line(line: &'static str) -> Option<(&'static str, Function)> {
         "volatile" => FunctionClass::Volatile,
         "aggregate" => FunctionClass::Aggregate,
         "window" => FunctionClass::Window,
+        "stable" => FunctionClass::Stable,
         _ => return None,
     };
     Some((words.next()?, Function { class, returns_set: words.next() == Some("set") }))
@@ -136,6 +139,9 @@ fn check_node(node: NodeRef<'_>, objects: &UserObjects) -> Result<Needs, String>
 fn check_call(call: &ast::FuncCall, objects: &UserObjects) -> Result<Needs, String> {
     let class = class_of(call, objects)?.class;
     let name = names(&call.funcname).last().copied().unwrap_or_default().to_owned();
+    if class == FunctionClass::Stable {
+        return Err(format!("function {name}() has to run on the coordinator"));
+    }
     if name == "age" && call.args.len() == 1 {
         return Err("age() of one timestamp uses the current date of its server".into());
     }

@@ -6,10 +6,11 @@
 --   time         the transaction's time, replaced by a constant
 --   volatile     harmless, but another value at each call: never where a row is evaluated twice or not at all
 --   aggregate, window
+--   stable       of the coordinator, where it does not write
 -- What is on no list (locks, sequences, catalogs, files, sizes, other sessions, …) runs on the coordinator only.
-\set settings '''{array_to_json,array_to_string,concat,concat_ws,convert,convert_from,convert_to,date_add,date_part,date_subtract,date_trunc,enum_first,enum_last,enum_range,extract,format,generate_series,json_build_array,json_build_object,json_object,json_to_record,json_to_recordset,json_to_tsvector,jsonb_build_array,jsonb_build_object,jsonb_path_exists_tz,jsonb_path_match_tz,jsonb_path_query_array_tz,jsonb_path_query_first_tz,jsonb_path_query_tz,jsonb_to_record,jsonb_to_recordset,jsonb_to_tsvector,length,make_timestamptz,overlaps,phraseto_tsquery,plainto_tsquery,quote_literal,quote_nullable,row_to_json,timezone,to_char,to_date,to_json,to_jsonb,to_number,to_timestamp,to_tsquery,to_tsvector,ts_headline,websearch_to_tsquery,date,time,timestamp,timestamptz,timetz,text,varchar,bpchar,numeric,xml,xml_is_well_formed,age}'''
+\set settings '''{array_to_json,array_to_string,concat,concat_ws,convert,convert_from,convert_to,date_add,date_part,date_subtract,date_trunc,enum_first,enum_last,enum_range,extract,format,generate_series,json_build_array,json_build_object,json_object,json_to_record,json_to_recordset,json_to_tsvector,jsonb_build_array,jsonb_build_object,jsonb_path_exists_tz,jsonb_path_match_tz,jsonb_path_query_array_tz,jsonb_path_query_first_tz,jsonb_path_query_tz,jsonb_to_record,jsonb_to_recordset,jsonb_to_tsvector,length,make_timestamptz,money,overlaps,phraseto_tsquery,plainto_tsquery,quote_literal,quote_nullable,row_to_json,timezone,to_char,to_date,to_json,to_jsonb,to_number,to_timestamp,to_tsquery,to_tsvector,ts_headline,websearch_to_tsquery,date,time,timestamp,timestamptz,timetz,text,varchar,bpchar,numeric,xml,xml_is_well_formed,age}'''
 \set time '''{now,transaction_timestamp}'''
-\set volatile '''{clock_timestamp,gen_random_uuid,random,random_normal,statement_timestamp,timeofday,uuidv4,uuidv7,array_sample,array_shuffle}'''
+\set volatile '''{clock_timestamp,gen_random_uuid,random,random_normal,timeofday,uuidv4,uuidv7,array_sample,array_shuffle}'''
 -- Immutable by declaration, but about objects, or another server's business.
 \set never '''{pg_partition_root,satisfies_hash_partition,postgresql_fdw_validator,acldefault,makeaclitem,aclinsert,aclremove,aclcontains,ts_token_type,ts_parse,ts_lexize,dblink_fdw_validator}'''
 WITH functions AS (
@@ -25,9 +26,10 @@ WITH functions AS (
                WHEN name = ANY (:time::text[]) THEN 'time'
                WHEN name = ANY (:settings::text[]) THEN 'settings'
                WHEN name = ANY (:volatile::text[]) THEN 'volatile'
-               WHEN bool_and(provolatile = 'i') AND name !~ '^(binary_upgrade|gin|gist|spg|brin|bt|hash.*extended|.*(send|recv|typmodin|_sortsupport|_typanalyze)$)'
-                    AND (name !~ '^pg_' OR name IN ('pg_size_bytes', 'pg_size_pretty'))
+               WHEN bool_and(provolatile = 'i') AND name !~ '^(binary_upgrade|gin|gist|spg|brin|bt.*(cmp|image)$|hash.*extended|.*(send|recv|typmodin|_sortsupport|_typanalyze)$)'
+                    AND (name !~ '^pg_' OR name IN ('pg_lsn', 'pg_size_bytes', 'pg_size_pretty'))
                     AND name <> ALL (:never::text[]) THEN 'immutable'
+               WHEN bool_and(provolatile <> 'v') AND bool_and(prokind = 'f') THEN 'stable'
            END AS class
     FROM functions WHERE NOT internal OR prokind <> 'f' GROUP BY name
 ),

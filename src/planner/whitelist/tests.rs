@@ -47,7 +47,7 @@ fn the_list_is_read() {
         "lo_get",
         "current_setting",
     ] {
-        assert_eq!(builtin(never), None, "{never}");
+        assert!(builtin(never).is_none_or(|it| it.class == FunctionClass::Stable), "{never}");
     }
 }
 
@@ -57,6 +57,7 @@ fn what_workers_may_evaluate() {
         "a + 1",
         "lower2.x",
         "upper(a) || 'x'",
+        "trim(both from a)",
         "count(*) filter (where a > 1)",
         "row_number() over (order by a)",
         "a::numeric(10,2)",
