@@ -1,5 +1,6 @@
 //! `howdah local …`.
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -190,7 +191,7 @@ async fn relay(supervised: &mut Supervised, display: &Display, detach: bool) -> 
             Progress::Failed { message } => return Err(Error::Supervisor(message).into()),
             Progress::Ready { uri } => {
                 display.finish();
-                println!("{uri}");
+                print_line(&uri)?;
                 if detach {
                     return Ok(ExitCode::SUCCESS);
                 }
@@ -205,10 +206,23 @@ impl StatusArguments {
     fn run(self) -> anyhow::Result<ExitCode> {
         let status = howdah_local::status(&self.directory.path()?)?;
         match self.output {
-            Output::Json => println!("{}", serde_json::to_string_pretty(&status)?),
-            Output::Table => println!("{}", table::status(&status)),
+            Output::Json => print_line(&serde_json::to_string_pretty(&status)?)?,
+            Output::Table => print_line(&table::status(&status))?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn print_line(text: &str) -> anyhow::Result<()> {
+    print(format!("{text}\n").as_bytes())
+}
+
+/// A reader who has seen enough, such as `head`, is no error.
+fn print(text: &[u8]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
@@ -218,7 +232,7 @@ fn login(superuser: bool) -> Login {
 
 impl UriArguments {
     fn run(self) -> anyhow::Result<ExitCode> {
-        println!("{}", howdah_local::uri(&self.directory.path()?, login(self.superuser))?);
+        print_line(&howdah_local::uri(&self.directory.path()?, login(self.superuser))?)?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -241,7 +255,9 @@ impl PsqlArguments {
 
 impl LogsArguments {
     fn run(self) -> anyhow::Result<ExitCode> {
-        howdah_local::logs(&self.directory.path()?, self.member.as_deref(), &mut std::io::stdout().lock())?;
+        let mut text = Vec::new();
+        howdah_local::logs(&self.directory.path()?, self.member.as_deref(), &mut text)?;
+        print(&text)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -11,7 +11,7 @@ use nix::unistd::{Pid, getppid, setsid};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use crate::processes;
+use crate::processes::{self, Program};
 use crate::{Error, InstanceConfig};
 
 pub(crate) struct Postgres {
@@ -24,7 +24,7 @@ impl Postgres {
     /// (`PR_SET_PDEATHSIG`) to the *thread* that made it.
     pub(crate) async fn start(config: &InstanceConfig) -> Result<Self, Error> {
         let data = config.data_dir();
-        if !processes::clear(&data, "postgres").await {
+        if !processes::clear(&data, Program::Postgres).await {
             return Err(Error::Leftovers(data));
         }
         remove_stale_locks(config)?;
@@ -63,7 +63,7 @@ impl Postgres {
                 return;
             }
         }
-        processes::kill_all(data, "postgres");
+        processes::kill_all(data, Program::Postgres);
         let _ = self.child.wait().await;
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use howdah_group::MemberName;
-use howdah_instance::processes;
+use howdah_instance::processes::{self, Program};
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep};
 
@@ -59,13 +59,13 @@ pub fn kill(dir: &Path, member: &str) -> Result<KillReport, Error> {
 /// The parent first: it must not start anew what is killed next.
 fn kill_member(layout: &Layout, name: MemberName) -> usize {
     let directory = layout.member(name);
-    let ours = processes::running_in(&directory, PROGRAM);
+    let ours = processes::running_in(&directory, Program::Howdah);
     processes::signal(&ours, Signal::SIGKILL);
     let MemberName::Postgres(node) = name else { return ours.len() };
     let data = layout.data(node);
-    let servers = processes::running_in(&data, "postgres");
+    let servers = processes::running_in(&data, Program::Postgres);
     processes::signal(&servers, Signal::SIGKILL);
-    processes::kill_all(&data, "postgres");
+    processes::kill_all(&data, Program::Postgres);
     ours.len() + servers.len()
 }
 
@@ -89,10 +89,10 @@ async fn stop_supervisor(layout: &Layout) -> Result<(), Error> {
 pub(crate) async fn clear_leftovers(layout: &Layout) -> Result<(), Error> {
     for entry in fs::read_dir(layout.members()).into_iter().flatten().flatten() {
         let directory = entry.path();
-        if !processes::wait_until_gone(&directory, PROGRAM, LEFTOVER_PATIENCE).await {
-            processes::kill_all(&directory, PROGRAM);
+        if !processes::wait_until_gone(&directory, Program::Howdah, LEFTOVER_PATIENCE).await {
+            processes::kill_all(&directory, Program::Howdah);
         }
-        if !processes::clear(&directory.join("data"), "postgres").await {
+        if !processes::clear(&directory.join("data"), Program::Postgres).await {
             return Err(Error::DoesNotStop("postgres"));
         }
     }
@@ -123,6 +123,5 @@ pub(crate) const MADE_BY_A_START: &[&str] =
 /// The rest; the record last, so that a removal which is cut off leaves a directory that is still ours.
 const OURS: [&str; 4] = ["supervisor.log", "supervisor.log.1", "supervisor.lock", crate::layout::RECORD];
 
-const PROGRAM: &str = "howdah";
 const STOP_PATIENCE: Duration = Duration::from_secs(90);
 const LEFTOVER_PATIENCE: Duration = Duration::from_secs(10);

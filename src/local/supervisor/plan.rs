@@ -1,14 +1,15 @@
 //! Everything that is known before the first process starts: checked, chosen, and written down.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use howdah_api::{ServerGroup, ServerGroupSpec};
 use howdah_group::{Desired, MemberName, NodeName, Setup, check_worker_count};
-use howdah_instance::{InstanceConfig, LoopbackConfig, TlsFiles, processes};
+use howdah_instance::processes::{self, Program};
+use howdah_instance::{InstanceConfig, LoopbackConfig, TlsFiles};
 use tokio::time::{Instant, sleep};
 
+use super::child::OWN_PROGRAM;
 use super::progress::{Progress, report};
 use crate::binaries::{self, Binaries, Wanted};
 use crate::pki::{Pki, write_private};
@@ -25,8 +26,6 @@ pub(super) struct Plan {
     pub(super) secrets: Secrets,
     pub(super) run_dir: RunDir,
     pub(super) pki: Pki,
-    /// The name of our own executable, by which our processes are found.
-    pub(super) program: String,
     /// Which build of this program sets databases up.
     fingerprint: String,
     /// Held for life: nobody else supervises the directory.
@@ -47,8 +46,8 @@ impl Plan {
         let run_dir = RunDir::of(&layout);
         run_dir.make(record.desired().members())?;
         record.save(&layout)?;
-        let (program, fingerprint) = own_binary();
-        Ok(Self { layout, group, record, secrets, run_dir, pki, program, fingerprint, _lock: lock })
+        let fingerprint = fingerprint();
+        Ok(Self { layout, group, record, secrets, run_dir, pki, fingerprint, _lock: lock })
     }
 
     pub(super) fn spec(&self) -> &ServerGroupSpec {
@@ -274,7 +273,7 @@ fn choose_ports(layout: &Layout, record: &mut Record) -> Result<(), Error> {
     let mut taken: BTreeSet<u16> = record.ports.values().copied().collect();
     taken.insert(record.port);
     for node in record.desired().nodes() {
-        let ours = || !processes::running_in(&layout.data(node), "postgres").is_empty();
+        let ours = || !processes::running_in(&layout.data(node), Program::Postgres).is_empty();
         let usable = |it: u16| it != record.port && (ports::is_free(it) || ours());
         let keep = record.ports.get(&node).is_some_and(|it| usable(*it));
         if !keep {
@@ -290,30 +289,26 @@ fn choose_ports(layout: &Layout, record: &mut Record) -> Result<(), Error> {
 async fn check_router_port(layout: &Layout, port: u16) -> Result<(), Error> {
     let begin = Instant::now();
     let router = layout.member(MemberName::Router);
-    let (program, _) = own_binary();
     while !ports::is_free(port) {
-        if processes::running_in(&router, &program).is_empty() {
+        if processes::running_in(&router, Program::Howdah).is_empty() {
             // Between its end and the kernel's there may be an instant.
             sleep(Duration::from_millis(50)).await;
             return if ports::is_free(port) { Ok(()) } else { Err(Error::PortTaken { port }) };
         }
         if begin.elapsed() > RUNNING_PATIENCE {
-            processes::kill_all(&router, &program);
+            processes::kill_all(&router, Program::Howdah);
         }
         sleep(Duration::from_millis(50)).await;
     }
     Ok(())
 }
 
-/// The file name of this program, and which build it is.
-fn own_binary() -> (String, String) {
-    let path = std::env::current_exe().unwrap_or_default();
-    let name = path.file_name().map_or_else(|| "howdah".into(), |it| it.to_string_lossy().into_owned());
-    let name = name.strip_suffix(" (deleted)").unwrap_or(&name).to_owned();
-    let built = std::fs::metadata(Path::new("/proc/self/exe")).and_then(|it| Ok((it.modified()?, it.len())));
+/// Which build of this program it is.
+fn fingerprint() -> String {
+    let built = std::fs::metadata(OWN_PROGRAM).and_then(|it| Ok((it.modified()?, it.len())));
     let (modified, length) = built.unwrap_or((UNIX_EPOCH, 0));
-    let seconds = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-    (name, format!("{}-{seconds:x}-{length:x}", env!("CARGO_PKG_VERSION")))
+    let nanoseconds = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    format!("{}-{nanoseconds:x}-{length:x}", env!("CARGO_PKG_VERSION"))
 }
 
 pub(crate) const DEFAULT_PORT: u16 = 9700;

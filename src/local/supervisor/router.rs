@@ -3,7 +3,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use howdah_group::{MemberName, NodeName};
-use howdah_instance::processes;
+use howdah_instance::processes::{self, Program};
 use serde_json::json;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
@@ -18,7 +18,7 @@ use crate::{Error, ports, setup};
 /// Starts the router; it is ready when it answers a query of the administrator.
 pub(super) fn start(plan: &Plan, events: &Sender<Event>, tasks: &mut JoinSet<()>) -> Result<Child, Error> {
     // A router whose supervisor was killed ends by itself; this one must not find its port taken.
-    processes::kill_all(&plan.layout.member(MemberName::Router), &plan.program);
+    processes::kill_all(&plan.layout.member(MemberName::Router), Program::Howdah);
     let config = serde_json::to_string_pretty(&config(plan)).expect("a JSON value has only text keys");
     let (mut process, child) = spawn(plan, MemberName::Router, "router", &config, Stdio::null())?;
     let sender = events.clone();
