@@ -97,12 +97,13 @@ impl Pools {
         database: &str,
     ) -> Result<PooledConnection> {
         let pool = self.pool(group, user, database);
-        self.acquire_from(&pool).await
+        self.acquire_from(&pool, 0).await
     }
 
-    pub(crate) async fn acquire_from(&self, pool: &Arc<Pool>) -> Result<PooledConnection> {
+    /// A connection of a pool; the one that the session used last, if nobody has it.
+    pub(crate) async fn acquire_from(&self, pool: &Arc<Pool>, session: u64) -> Result<PooledConnection> {
         let group = pool.key.group;
-        let waiting = match pool.take_or_wait()? {
+        let waiting = match pool.take_or_wait(session)? {
             Turn::Idle(connection, term) => return Ok(pool.lend(connection, term)),
             Turn::Open => return self.open(pool).await,
             Turn::Wait(waiting) => waiting,
@@ -223,9 +224,12 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take_or_wait(&self) -> Result<Turn> {
+    fn take_or_wait(&self, session: u64) -> Result<Turn> {
         let mut state = self.lock();
-        if let Some(idle) = state.idle.pop() {
+        let own = state.idle.iter().rposition(|it| it.connection.owner() == session);
+        let last = state.idle.len().checked_sub(1);
+        if let Some(at) = own.or(last) {
+            let idle = state.idle.swap_remove(at);
             return Ok(Turn::Idle(idle.connection, idle.term));
         }
         if state.open < self.max {

@@ -1,6 +1,7 @@
 //! What all sessions of a router share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use howdah_catalog::Catalog;
 use howdah_pg::scram::ChannelBinding;
@@ -28,10 +29,16 @@ pub struct Router {
     pub(crate) mock_nonce: [u8; 32],
     /// What a client within TLS may bind its authentication to.
     pub(crate) channel_binding: ChannelBinding,
+    pub(crate) sessions: AtomicU64,
     pub(crate) shutdown: CancellationToken,
 }
 
 impl Router {
+    /// A number for a session, from 1.
+    pub(crate) fn next_session(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
     /// Makes a committed catalog known to all sessions, unless they know a newer one.
     pub(crate) fn publish(&self, catalog: Arc<Catalog>) {
         publish(&self.catalog, catalog);

@@ -98,6 +98,7 @@ fn assemble(
         live: WorkerAccess::default(),
         mock_nonce,
         channel_binding: channel_binding.map_or(ChannelBinding::Unavailable, ChannelBinding::ServerEndPoint),
+        sessions: Default::default(),
         shutdown,
         config,
     })

@@ -54,6 +54,10 @@ pub struct ServerConnection {
     notifications: u64,
     /// It may hold state of one session, and is not for another.
     tainted: bool,
+    /// The session that used it last.
+    owner: u64,
+    /// It may remember what `currval` and `lastval` of that session are.
+    has_sequences: bool,
     address: NodeAddress,
     /// Raised by a cancel request; see the `cancel` module.
     cancelled: Arc<AtomicBool>,
@@ -94,6 +98,8 @@ impl ServerConnection {
             broken: false,
             notifications: 0,
             tainted: false,
+            owner: 0,
+            has_sequences: false,
             address: startup.address,
             cancelled: Arc::default(),
             lease: None,
@@ -387,6 +393,22 @@ impl ServerConnection {
 
     pub(crate) fn is_tainted(&self) -> bool {
         self.tainted
+    }
+
+    /// Begins to serve a session. What another one drew from sequences is forgotten first.
+    pub(crate) fn lend_to(&mut self, session: u64) {
+        if std::mem::replace(&mut self.owner, session) != session && std::mem::take(&mut self.has_sequences) {
+            self.queue_prologue("DISCARD SEQUENCES");
+        }
+    }
+
+    pub(crate) fn owner(&self) -> u64 {
+        self.owner
+    }
+
+    /// A statement that may draw from sequences runs on it.
+    pub(crate) fn note_sequences(&mut self, draws: bool) {
+        self.has_sequences |= draws;
     }
 
     /// Never gives this connection to another session.

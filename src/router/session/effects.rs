@@ -12,15 +12,15 @@ pub(crate) struct Effects {
     pub(crate) may_change_session: bool,
     /// May run code of users or ours, which may reach live tables: it needs a transaction around it.
     pub(crate) runs_code: bool,
-    /// Calls currval or lastval, whose answers belong to the backend.
-    pub(crate) reads_sequences: bool,
+    /// Calls nextval, currval and the like: the backend remembers, and answers of its memory.
+    pub(crate) uses_sequences: bool,
 }
 
 impl Effects {
     pub(crate) const NONE: Self =
-        Self { may_change_session: false, runs_code: false, reads_sequences: false };
+        Self { may_change_session: false, runs_code: false, uses_sequences: false };
     pub(crate) const UNKNOWN: Self =
-        Self { may_change_session: true, runs_code: false, reads_sequences: true };
+        Self { may_change_session: true, runs_code: false, uses_sequences: true };
 
     pub(crate) fn of(statement: &Statement, catalog: &Catalog) -> Self {
         let mut effects = Self { may_change_session: is_suspect(statement), ..Self::NONE };
@@ -31,7 +31,7 @@ impl Effects {
                 let name = howdah_sql::names(&call.funcname).last().copied().unwrap_or_default();
                 effects.may_change_session |= changes_session(name);
                 effects.runs_code |= is_ours(name) || is_user_function(name, catalog);
-                effects.reads_sequences |= matches!(name, "currval" | "lastval");
+                effects.uses_sequences |= matches!(name, "nextval" | "setval" | "currval" | "lastval");
             }
         });
         effects.may_change_session |= effects.runs_code;
@@ -43,7 +43,7 @@ impl Effects {
         Self {
             may_change_session: self.may_change_session || other.may_change_session,
             runs_code: self.runs_code || other.runs_code,
-            reads_sequences: self.reads_sequences || other.reads_sequences,
+            uses_sequences: self.uses_sequences || other.uses_sequences,
         }
     }
 }

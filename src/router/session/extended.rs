@@ -87,7 +87,10 @@ impl Session {
         let mut executes = batch.iter().filter(|it| it.tag == b'E').count();
         for frame in batch {
             if frame.tag == b'S' {
-                self.on_sync().await?;
+                match frontend::parse(b'S', &frame.body) {
+                    Ok(_) => self.on_sync().await?,
+                    Err(error) => self.fail_pipeline(error.into()).await?,
+                }
                 continue;
             }
             if self.pipeline.skipping {
@@ -450,6 +453,11 @@ impl Session {
             match group == COORDINATOR && refreshes {
                 true if super::simple::may_copy(&prepared.text) => self.suspect = true,
                 refreshes => self.pipeline.refresh |= refreshes,
+            }
+            if group == COORDINATOR
+                && let Some(connection) = self.transaction.opened(COORDINATOR)
+            {
+                connection.note_sequences(analyzed.may_write() || analyzed.effects.uses_sequences);
             }
             if group == COORDINATOR && analyzed.may_write() && matches!(analyzed.route, Route::Local) {
                 self.transaction.mark_writer(COORDINATOR);

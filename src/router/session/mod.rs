@@ -52,6 +52,8 @@ pub struct Session {
     /// Role the client authenticated as, and its database.
     pub(crate) user: Arc<str>,
     pub(crate) database: Arc<str>,
+    /// Of the sessions of this router.
+    id: u64,
     pub(crate) client: Client,
     pub(crate) transaction: Transaction,
     /// As the coordinator last reported them.
@@ -113,8 +115,10 @@ impl Session {
         {
             return Ok(pinned);
         }
-        let mut connection = self.router.pools.acquire_to(group, &self.user, &self.database).await?;
+        let pool = self.router.pools.pool(group, &self.user, &self.database);
+        let mut connection = self.router.pools.acquire_from(&pool, self.id).await?;
         connection.attach(&self.cancel.targets);
+        connection.lend_to(self.id);
         if group == GroupId::COORDINATOR {
             let pid = connection.pid();
             connection.lease = Some(self.router.registry.register(pid, self.loopback_sender.clone()));
@@ -173,11 +177,6 @@ impl Session {
                 message = pin::spontaneous(&mut self.pinned) => self.relay_spontaneous(message).await?,
             }
         }
-    }
-
-    /// currval and lastval must not answer for another session that had the backend before.
-    async fn forget_foreign_sequences(&mut self) -> Result<()> {
-        Ok(())
     }
 
     async fn ready_for_query(&mut self) -> Result<()> {

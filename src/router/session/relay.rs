@@ -2,6 +2,7 @@
 
 use bytes::{Buf, Bytes};
 use howdah_catalog::GroupId;
+use howdah_pg::SqlState;
 use howdah_pg::wire::Severity;
 
 use super::Session;
@@ -9,6 +10,7 @@ use super::analysis::Distributed;
 use crate::error::{Error, Result};
 use crate::execution::Columns;
 use crate::loopback;
+use crate::startup::fatal;
 use crate::server::{Message, error_fields, two_strings};
 
 impl Session {
@@ -131,7 +133,9 @@ impl Session {
                 b'S' | b'H' => continue,
                 other => {
                     let text = format!("unexpected message type 0x{other:02X} during COPY from stdin");
-                    return Err(Error::ProtocolViolation(text));
+                    self.client.push_error(&Error::ProtocolViolation(text).fields());
+                    let text = "terminating connection because protocol synchronization was lost";
+                    return Err(fatal(SqlState::PROTOCOL_VIOLATION, text));
                 }
             }
             let ended = frame.tag != b'd';

@@ -161,15 +161,13 @@ impl Session {
     ) -> Result<Outcome> {
         let group = GroupId::COORDINATOR;
         self.live.statement();
-        if effects.reads_sequences {
-            self.forget_foreign_sequences().await?;
-        }
         let refreshes = effects.may_change_session || self.is_passthrough();
         // Behind COPY FROM STDIN it would be taken for data.
         let pipelines = refreshes && !may_copy(text);
         let refresh = pipelines.then(|| self.refresh_query());
         let connection = self.participant(group).await?;
         connection.taint(refreshes || connection.is_tainted());
+        connection.note_sequences(writes || effects.uses_sequences);
         connection.queue_query_bytes(text);
         if let Some(refresh) = &refresh {
             connection.queue_query(refresh);

@@ -68,12 +68,14 @@ impl Session {
     fn new(client: Client, wishes: &Wishes, router: Arc<Router>) -> Self {
         let cancel = router.cancels.register();
         let shutdown = router.shutdown.clone();
+        let id = router.next_session();
         // A backend asks one thing at a time; so does each of its parallel workers.
         let (loopback_sender, loopback) = mpsc::channel(16);
         Self {
             router,
             user: wishes.user.as_str().into(),
             database: wishes.database.as_str().into(),
+            id,
             client,
             transaction: Transaction::default(),
             settings: Settings::default(),
