@@ -103,10 +103,20 @@ impl Pools {
     /// A connection of a pool; the one that the session used last, if nobody has it.
     pub(crate) async fn acquire_from(&self, pool: &Arc<Pool>, session: u64) -> Result<PooledConnection> {
         let group = pool.key.group;
-        let waiting = match pool.take_or_wait(session)? {
-            Turn::Idle(connection, term) => return Ok(pool.lend(connection, term)),
-            Turn::Open => return self.open(pool).await,
-            Turn::Wait(waiting) => waiting,
+        let waiting = loop {
+            match pool.take_or_wait(session)? {
+                Turn::Idle(mut connection, term) => {
+                    if connection.is_alive() {
+                        return Ok(pool.lend(connection, term));
+                    }
+                    // Its server ended: then so did the others of its kind, most likely.
+                    drop(connection);
+                    pool.release_slot();
+                    pool.reap(Duration::ZERO);
+                }
+                Turn::Open => return self.open(pool).await,
+                Turn::Wait(waiting) => break waiting,
+            }
         };
         match tokio::time::timeout(self.config.acquire_timeout, waiting).await {
             Ok(Ok(Grant::Connection(connection, term))) => Ok(pool.lend(connection, term)),

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use howdah_catalog::GroupId;
@@ -365,6 +366,24 @@ impl ServerConnection {
         self.broken = true;
         self.expected.clear();
         self.prologue = 0;
+    }
+
+    /// Whether the server still holds its end, as far as can be told without asking: one that went away has
+    /// closed the stream, or said farewell.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        while let Poll::Ready(filled) = self.duplex.poll_fill(&mut context) {
+            if filled.is_err() {
+                return false;
+            }
+        }
+        // Settings that were reloaded are reported to idle connections as well.
+        while let Ok(Some(message)) = self.take_message() {
+            if !matches!(message.tag, b'S' | b'N' | b'A') {
+                return false;
+            }
+        }
+        !self.broken && self.duplex.read.is_empty()
     }
 
     /// Whether another session may have it.
