@@ -39,6 +39,8 @@ struct Servers {
     random: Random,
     compared: usize,
     failed: Vec<String>,
+    /// What this transaction, or this batch, has run so far.
+    done: Vec<String>,
     _running: (PostgresServer, LocalGroup),
 }
 
@@ -64,6 +66,7 @@ impl Servers {
             random: Random::new(seed ^ 0x5EED),
             compared: 0,
             failed: Vec::new(),
+            done: Vec::new(),
             _running: (server, local),
         }
     }
@@ -71,6 +74,7 @@ impl Servers {
     /// Some queries, one time in three in a transaction after writes, which is rolled back or committed.
     fn batch(&mut self) {
         let in_transaction = self.random.chance(33);
+        self.done.clear();
         if in_transaction {
             self.both("BEGIN");
         }
@@ -89,6 +93,7 @@ impl Servers {
 
     /// A statement that must say the same on both.
     fn both(&mut self, statement: &str) {
+        self.done.push(statement.to_owned());
         let expected = self.plain.simple(statement).expect("PostgreSQL answers");
         let actual = self.group.simple(statement).expect("the group answers");
         if expected.tags != actual.tags {
@@ -116,14 +121,15 @@ impl Servers {
         savepoint(&mut self.group, "SAVEPOINT query");
         let expected = self.plain.run(&query.text, protocol, None).expect("PostgreSQL answers");
         let actual = self.group.run(&query.text, protocol, None).unwrap_or_else(|broken| {
-            let earlier = self.failed.join("\n\n");
-            panic!("{protocol:?} in a transaction {in_transaction}: {broken:#}\nbefore: {earlier}")
+            let (earlier, done) = (self.failed.join("\n\n"), self.done.join("\n"));
+            panic!("{protocol:?}: {broken:#}\nafter:\n{done}\nfailed before: {earlier}")
         });
         if expected.error.is_some() || actual.error.is_some() {
             savepoint(&mut self.plain, "ROLLBACK TO SAVEPOINT query");
             savepoint(&mut self.group, "ROLLBACK TO SAVEPOINT query");
         }
         self.compared += 1;
+        self.done.push(format!("{protocol:?} {}", query.text));
         if let Some(difference) = difference(&expected, &actual, query.ordered) {
             let place = if in_transaction { " in a transaction" } else { "" };
             self.failed.push(format!("{}\n  {protocol:?}{place}: {difference}", query.text));
