@@ -343,17 +343,11 @@ impl ServerConnection {
 
     /// The rows of a query that was sent behind another, up to its ReadyForQuery.
     pub(crate) async fn take_rows(&mut self) -> Result<Vec<Vec<Option<String>>>> {
-        let mut rows = Vec::new();
-        let mut result = Ok(());
+        let mut answer = RowsAnswer::default();
         while !self.expected.is_empty() {
-            let message = self.next_message().await?;
-            match message.tag {
-                b'D' => rows.push(text_row(&message.body)),
-                b'E' if result.is_ok() => result = Err(Error::from(error_fields(&message.body))),
-                _ => {}
-            }
+            answer.take(&self.next_message().await?);
         }
-        result.map(|()| rows)
+        answer.rows()
     }
 
     /// Whether something was sent whose ReadyForQuery has not come.
@@ -512,6 +506,30 @@ fn is_fatal(fields: &ErrorFields) -> bool {
 pub(crate) fn two_strings(body: &[u8]) -> Option<(String, String)> {
     let mut parts = body.split(|it| *it == 0).map(|it| String::from_utf8_lossy(it).into_owned());
     Some((parts.next()?, parts.next()?))
+}
+
+/// What a query whose rows are read as text has answered so far.
+#[derive(Debug, Default)]
+pub(crate) struct RowsAnswer {
+    rows: Vec<Vec<Option<String>>>,
+    error: Option<Error>,
+}
+
+impl RowsAnswer {
+    pub(crate) fn take(&mut self, message: &Message) {
+        match message.tag {
+            b'D' => self.rows.push(text_row(&message.body)),
+            b'E' if self.error.is_none() => self.error = Some(Error::from(error_fields(&message.body))),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn rows(self) -> Result<Vec<Vec<Option<String>>>> {
+        match self.error {
+            None => Ok(self.rows),
+            Some(error) => Err(error),
+        }
+    }
 }
 
 /// The values of a DataRow in text format.

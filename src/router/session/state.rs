@@ -10,7 +10,7 @@ use howdah_catalog::{CatalogVersion, GroupId};
 use super::Session;
 use crate::control::load_catalog;
 use crate::error::{Error, Result};
-use crate::server::ServerConnection;
+use crate::server::{RowsAnswer, ServerConnection};
 use crate::settings::{Settings, literal};
 use crate::transaction::Block;
 
@@ -73,8 +73,10 @@ impl Session {
 
     /// Reads the answer to [`Self::refresh_query`], and acts on it.
     pub(super) async fn take_refresh(&mut self) -> Result<()> {
-        let Some(connection) = self.transaction.opened(GroupId::COORDINATOR) else { return Ok(()) };
-        let rows = match connection.take_rows().await {
+        if self.transaction.opened(GroupId::COORDINATOR).is_none() {
+            return Ok(());
+        }
+        let rows = match self.take_coordinator_rows().await {
             Ok(rows) => rows,
             // The statement failed in a block: what it did is seen after the rollback.
             Err(Error::Postgres(_)) => {
@@ -87,7 +89,9 @@ impl Session {
             rows.into_iter().partition(|row| row.first().is_some_and(|it| it.as_deref() == Some("")));
         self.kept = Kept::of(kept);
         let reported = settings_of(settings);
-        connection.note_settings(reported.clone());
+        if let Some(connection) = self.transaction.opened(GroupId::COORDINATOR) {
+            connection.note_settings(reported.clone());
+        }
         self.suspect = self.transaction.is_in_progress();
         let keeps = self.must_keep() || self.suspect;
         if let Some(connection) = self.transaction.opened(GroupId::COORDINATOR) {
@@ -95,6 +99,16 @@ impl Session {
         }
         self.set_settings(reported.or(&self.startup_settings));
         self.follow_catalog().await
+    }
+
+    /// The rows of a query sent behind another. The portal of the one before it ends only now, and closes its
+    /// cursors on live tables: the loopback must be served.
+    async fn take_coordinator_rows(&mut self) -> Result<Vec<Vec<Option<String>>>> {
+        let mut answer = RowsAnswer::default();
+        while self.transaction.opened(GroupId::COORDINATOR).is_some_and(|it| it.is_busy()) {
+            answer.take(&self.next_coordinator_message().await?);
+        }
+        answer.rows()
     }
 
     /// The statement may have changed the catalog: what follows in this session must know.
