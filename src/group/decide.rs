@@ -174,4 +174,6 @@ const MAX_PAUSE: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
