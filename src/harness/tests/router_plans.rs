@@ -141,6 +141,11 @@ impl Writer {
             }
             let kind = ["JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"][self.random.below(5)];
             let next = self.item(depth, outer, scope);
+            // Only two plain items have one k each.
+            if !from.contains(['(', ')']) && !from.contains("JOIN") && self.random.below(3) == 0 {
+                from = format!("({from} {kind} {next} USING (k))");
+                continue;
+            }
             let condition = match kind {
                 // PostgreSQL knows only mergejoinable conditions of full joins.
                 "FULL JOIN" => format!("{}.k = {}.k", scope[scope.len() - 2], scope[scope.len() - 1]),

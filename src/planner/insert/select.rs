@@ -7,7 +7,7 @@ use howdah_sql::{NodeEnum, NodeRef, ast, quote_identifier, walk};
 use super::clauses::{layout, prefix, suffix};
 use super::defaults::{base_type, computed_default};
 use super::{Refusal, source, target};
-use crate::analysis::{default_is_on_shards, insert_columns};
+use crate::analysis::{bind, default_is_on_shards, insert_columns};
 use crate::splice::Slots;
 use crate::statement::Facts;
 use crate::{
@@ -21,7 +21,7 @@ pub(super) fn colocated(insert: &ast::InsertStmt, facts: &Facts<'_>) -> Result<M
         return Err("a volatile function is evaluated once per row of the result".into());
     }
     let table = target(insert, facts)?;
-    let columns = insert_columns(insert, table)?;
+    let columns = given_columns(insert, table, facts)?;
     let key = table.distribution_column().ok_or("the target is not distributed")?;
     let position = columns
         .iter()
@@ -40,8 +40,7 @@ pub(super) fn colocated(insert: &ast::InsertStmt, facts: &Facts<'_>) -> Result<M
         pushdown::per_shard(&select, context.request.catalog, &tables).map_err(|it| it.to_string())?;
     check_key(table, &query, position, facts)?;
     let layout = layout(insert, facts)?;
-    let mut template =
-        prefix(insert, table, columns.into_iter().take(output_count(&select).unwrap_or(usize::MAX)));
+    let mut template = prefix(insert, table, columns.into_iter());
     template.append(query.template);
     template.append(suffix(insert, facts, &layout, &Slots::default())?);
     let uses_time = template.uses_time();
@@ -104,6 +103,24 @@ fn check_defaults(insert: &ast::InsertStmt, table: &Table, given: &[&Column]) ->
     }
 }
 
+/// The columns that the query gives values for. Without a list of them, the first of the table are meant.
+fn given_columns<'t>(
+    insert: &ast::InsertStmt,
+    table: &'t Table,
+    facts: &Facts<'_>,
+) -> Result<Vec<&'t Column>, String> {
+    let columns = insert_columns(insert, table)?;
+    let select = source(insert).ok_or("only defaults are inserted")?;
+    if !insert.cols.is_empty() {
+        return Ok(columns);
+    }
+    let count = match output_count(select) {
+        Some(count) => count,
+        None => bound_output_count(insert, select, facts)?,
+    };
+    Ok(columns.into_iter().take(count).collect())
+}
+
 /// How many columns a query has, if no star hides it.
 fn output_count(select: &ast::SelectStmt) -> Option<usize> {
     if let Some(left) = select.larg.as_deref() {
@@ -112,15 +129,33 @@ fn output_count(select: &ast::SelectStmt) -> Option<usize> {
     if let Some(NodeEnum::List(row)) = select.values_lists.first().and_then(|it| it.node.as_ref()) {
         return Some(row.items.len());
     }
-    let mut star = false;
-    for target in &select.target_list {
-        if let Some(NodeEnum::ResTarget(target)) = target.node.as_ref()
-            && let Some(NodeEnum::ColumnRef(column)) = target.val.as_deref().and_then(|it| it.node.as_ref())
-        {
-            star |= matches!(column.fields.last().and_then(|it| it.node.as_ref()), Some(NodeEnum::AStar(_)));
-        }
+    let is_star = |target: &howdah_sql::Node| match target.node.as_ref() {
+        Some(NodeEnum::ResTarget(it)) => match it.val.as_deref().and_then(|it| it.node.as_ref()) {
+            Some(NodeEnum::ColumnRef(it)) => {
+                it.fields.iter().any(|it| matches!(it.node, Some(NodeEnum::AStar(_))))
+            }
+            _ => false,
+        },
+        _ => true,
+    };
+    (!select.target_list.iter().any(is_star)).then_some(select.target_list.len())
+}
+
+fn bound_output_count(
+    insert: &ast::InsertStmt,
+    select: &ast::SelectStmt,
+    facts: &Facts<'_>,
+) -> Result<usize, String> {
+    let mut select = select.clone();
+    if select.with_clause.is_none() {
+        select.with_clause.clone_from(&insert.with_clause);
     }
-    (!star).then_some(select.target_list.len())
+    let query = NodeEnum::SelectStmt(Box::new(select));
+    let slots = Slots::default();
+    match bind(&query, facts.context, &slots)?.block.outputs.len() {
+        0 => Err("how many columns the query has is not known".into()),
+        count => Ok(count),
+    }
 }
 
 /// A plan by which the query runs by itself, and the router sends its rows.
@@ -130,12 +165,8 @@ pub(super) fn through_router(insert: &ast::InsertStmt, facts: &Facts<'_>) -> Res
     check_source(insert, select)?;
     let layout = layout(insert, facts)?;
     let text = facts.context.request.statement.text();
-    let given = insert_columns(insert, table)?;
-    // Without a list of columns, the first of the table are meant.
-    let given: Vec<_> = match (insert.cols.is_empty(), output_count(select)) {
-        (true, Some(count)) => given.into_iter().take(count).collect(),
-        _ => given,
-    };
+    // Where the number of columns is not known here, all are meant, or the executor sees that it is not so.
+    let given = given_columns(insert, table, facts).or_else(|_| insert_columns(insert, table))?;
     let computed = computed_columns(table, &given);
     let key = table.distribution_column().ok_or("the target is not distributed")?;
     let all = || given.iter().copied().chain(computed.iter().map(|it| it.0));

@@ -46,6 +46,15 @@ impl Item {
         self.open |= other.open;
     }
 
+    /// Whether a column of this name, qualified or not, may be of this item.
+    pub(super) fn has(&self, name: &[&str]) -> bool {
+        match *name {
+            [name] => self.open || self.column(name).is_some(),
+            [relation, ..] => self.relations.iter().any(|it| it.name == relation),
+            [] => true,
+        }
+    }
+
     pub(super) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|it| it.name == name)
     }

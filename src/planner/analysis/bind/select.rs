@@ -110,6 +110,7 @@ impl<'a> Binder<'a> {
         let mut outputs = self.targets(&it.target_list, &mut block.subqueries)?;
         self.other_clauses(it, &mut block.subqueries)?;
         let aggregated = self.has_aggregate(it)?;
+        self.check_aggregate_levels(it)?;
         let grouped = self.group_terms(it, &outputs)?;
         block.always_a_row = (aggregated && it.group_clause.is_empty()) || grouped.is_none();
         if aggregated || !it.group_clause.is_empty() {
@@ -238,6 +239,22 @@ impl<'a> Binder<'a> {
         Ok(it.having_clause.is_some() || self.any_call(it, &is_aggregate)?)
     }
 
+    /// An aggregate of nothing but outer columns is the outer query's, which then has other rows than it seems.
+    fn check_aggregate_levels(&self, it: &'a ast::SelectStmt) -> Result<(), String> {
+        let Some(scope) = self.scopes.last() else { return Ok(()) };
+        let objects = self.context.request.catalog.objects();
+        let is_outer = |call: &ast::FuncCall| {
+            let class = whitelist::class_of(call, objects);
+            let aggregate = call.over.is_none() && class.is_ok_and(|it| it.class == FunctionClass::Aggregate);
+            let columns = columns_below(call);
+            aggregate && !columns.is_empty() && !columns.iter().any(|it| scope.item.has(it))
+        };
+        match self.any_call(it, &is_outer)? {
+            true => Err("an aggregate belongs to an outer query".into()),
+            false => Ok(()),
+        }
+    }
+
     /// Whether some call in the outputs, HAVING or ORDER BY, not in subqueries, is like that. The aggregates of SQL/JSON are like anything.
     fn any_call(
         &self,
@@ -268,6 +285,18 @@ impl<'a> Binder<'a> {
         let value = target.val.as_deref()?.node.as_ref()?;
         key_of(value, column, &self.context, self.slots)
     }
+}
+
+/// The columns in a call, by the parts of their names.
+fn columns_below(call: &ast::FuncCall) -> Vec<Vec<&str>> {
+    let mut columns = Vec::new();
+    // A node that is not known was met before.
+    let _ = howdah_sql::walk(NodeRef::FuncCall(call), &mut |it| {
+        if let NodeRef::ColumnRef(column) = it {
+            columns.push(names(&column.fields));
+        }
+    });
+    columns
 }
 
 fn any_call_below(node: NodeRef<'_>, like: &dyn Fn(&ast::FuncCall) -> bool) -> Result<bool, String> {

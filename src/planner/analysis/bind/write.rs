@@ -214,7 +214,7 @@ impl<'a> Binder<'a> {
             return Err("only defaults are inserted".into());
         };
         match select.values_lists.as_slice() {
-            [] => self.source_query(select, target, position, block),
+            [] => self.source_query(select, target, position, (table, !it.cols.is_empty()), block),
             [row] if select.with_clause.is_none() => self.source_row(row, target, position, block),
             _ => Err("several rows are inserted".into()),
         }
@@ -225,9 +225,13 @@ impl<'a> Binder<'a> {
         select: &'a ast::SelectStmt,
         target: Term,
         position: usize,
+        (table, named): (&Table, bool),
         block: &mut Block,
     ) -> Result<(), String> {
         let query = self.statement(NodeRef::SelectStmt(select))?;
+        if !named {
+            all_given(&query, table)?;
+        }
         let constant = self.constant_output(select, position, self.type_of(target));
         match (query.outputs.get(position).and_then(|it| it.term), constant) {
             (Some(term), _) if same_family(self.type_of(term), self.type_of(target)) => {
@@ -294,4 +298,13 @@ fn no_default_inside(value: &NodeEnum) -> Result<(), String> {
     walk(value.to_ref(), &mut |it| any |= matches!(it, NodeRef::SetToDefault(_)))
         .map_err(|it| it.to_string())?;
     if any { Err("DEFAULT stands in a row of values".into()) } else { Ok(()) }
+}
+
+/// Without a list of columns, those that the query has no output for take their defaults.
+fn all_given(query: &Block, table: &Table) -> Result<(), String> {
+    if query.outputs.is_empty() {
+        return Err("how many columns the query has is not known".into());
+    }
+    let missing = table.columns.iter().skip(query.outputs.len()).find(|it| !default_is_on_shards(it));
+    missing.map_or(Ok(()), |it| Err(computed_elsewhere(it)))
 }
