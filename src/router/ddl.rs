@@ -1,26 +1,140 @@
-//! What DDL on the coordinator asks of the workers.
+//! DDL and maintenance on nodes other than the coordinator, around the coordinator's own part.
+//!
+//! The coordinator runs the client's text, and its event triggers change the shards through the loopback (see
+//! `metadata/sql/events.sql`). What they cannot do is planned by [`howdah_planner::ddl`] and done here: before the
+//! coordinator's part where the workers take part in the transaction, after it where the command commits by itself.
 
-use howdah_sql::{Kind, Statement};
+use std::collections::BTreeMap;
 
-use crate::error::Result;
+use howdah_catalog::{GroupId, TableOid};
+use howdah_planner::{Ddl, Object};
+use howdah_sql::{RelationName, Statement};
+
+pub(crate) use howdah_planner::{concerns_all_nodes, runs_alone};
+
+use crate::error::{Error, Result};
 use crate::session::Session;
+use crate::settings::literal;
+use crate::transaction::Block;
 
-/// Whether a statement that names no distributed table is for all nodes all the same.
-pub(crate) fn concerns_all_nodes(_statement: &Statement) -> bool {
-    false
+/// Before the coordinator runs it: refusals, and the part of the workers.
+pub(crate) async fn before(session: &mut Session, statement: &Statement) -> Result<()> {
+    match session.plan_ddl(statement).await? {
+        Ddl::AllNodes { text, object } => session.run_on_workers(&text, object).await,
+        Ddl::TypeChange { table, conversions } => session.announce_type_change(&table, &conversions).await,
+        Ddl::Coordinator | Ddl::PerWorker { .. } | Ddl::Configuration { .. } => Ok(()),
+    }
 }
 
-/// Whether PostgreSQL refuses the statement inside of a transaction block.
-pub(crate) fn runs_alone(statement: &Statement) -> bool {
-    matches!(statement.kind(), Kind::Vacuum)
+/// After the coordinator ran it without an error.
+pub(crate) async fn after(session: &mut Session, statement: &Statement) -> Result<()> {
+    match session.plan_ddl(statement).await? {
+        Ddl::PerWorker { texts } => session.run_per_worker(&texts).await,
+        Ddl::Configuration { text } => {
+            let groups = session.worker_groups();
+            session.run_per_worker(&groups.into_iter().map(|it| (it, text.clone())).collect()).await
+        }
+        Ddl::AllNodes { object: Object::Optional, .. } => session.say_on_all_nodes("off").await,
+        Ddl::AllNodes { object: Object::Needed, .. } | Ddl::TypeChange { .. } | Ddl::Coordinator => Ok(()),
+    }
 }
 
-/// Before the coordinator runs it: refusals.
-pub(crate) async fn before(_session: &mut Session, _statement: &Statement) -> Result<()> {
-    Ok(())
+impl Session {
+    async fn plan_ddl(&mut self, statement: &Statement) -> Result<Ddl> {
+        let catalog = self.catalog();
+        let mut tables = BTreeMap::new();
+        for name in howdah_planner::ddl_relations(statement) {
+            if catalog.knows_name(&name.name)
+                && let Some(oid) = self.table_named(&name).await?
+                && catalog.table(oid).is_some()
+            {
+                tables.insert(name, oid);
+            }
+        }
+        Ok(howdah_planner::ddl(statement, &catalog, &tables)?)
+    }
+
+    async fn table_named(&mut self, name: &RelationName) -> Result<Option<TableOid>> {
+        let query = format!("SELECT pg_catalog.to_regclass({})::pg_catalog.oid", literal(&name.quoted()));
+        let rows = self.participant(GroupId::COORDINATOR).await?.rows(&query).await?;
+        let oid = rows.into_iter().flatten().next().flatten();
+        Ok(oid.and_then(|it| it.parse().ok()).map(TableOid))
+    }
+
+    fn worker_groups(&self) -> Vec<GroupId> {
+        self.catalog().workers().filter(|it| it.active).map(|it| it.group).collect()
+    }
+
+    /// One after the other in the order of the nodes, so that two such statements cannot wait for each other.
+    async fn run_on_workers(&mut self, text: &str, object: Object) -> Result<()> {
+        let mut everywhere = true;
+        for group in self.worker_groups() {
+            self.participant(group).await?;
+            self.transaction.mark_writer(group);
+            everywhere &= self.try_on_worker(group, text, object).await?;
+        }
+        match object {
+            Object::Optional if everywhere => self.say_on_all_nodes("on").await,
+            Object::Optional | Object::Needed => Ok(()),
+        }
+    }
+
+    /// False if the worker lacks what the statement needs: then it is as if it had not been asked.
+    async fn try_on_worker(&mut self, group: GroupId, text: &str, object: Object) -> Result<bool> {
+        let connection = self.participant(group).await?;
+        connection.run("SAVEPOINT howdah_ddl").await?;
+        if object == Object::Optional {
+            // Bodies speak of tables that are not here.
+            connection.run("SET LOCAL check_function_bodies = off").await?;
+        }
+        let result = connection.run(text).await;
+        match result {
+            Ok(()) => connection.run("RELEASE SAVEPOINT howdah_ddl").await.map(|()| true),
+            Err(Error::Postgres(fields)) if object == Object::Optional || is_missing(fields.code().as_str()) => {
+                connection.run("ROLLBACK TO SAVEPOINT howdah_ddl").await?;
+                connection.run("RELEASE SAVEPOINT howdah_ddl").await.map(|()| false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells the coordinator's event trigger whether the workers have the function that comes.
+    async fn say_on_all_nodes(&mut self, value: &str) -> Result<()> {
+        if self.transaction.block() == Block::Failed {
+            return Ok(());
+        }
+        let coordinator = self.participant(GroupId::COORDINATOR).await?;
+        coordinator.run(&format!("SET LOCAL howdah.on_all_nodes = '{value}'")).await
+    }
+
+    async fn announce_type_change(
+        &mut self,
+        table: &RelationName,
+        conversions: &BTreeMap<String, String>,
+    ) -> Result<()> {
+        if !self.catalog().knows_name(&table.name) {
+            return Ok(());
+        }
+        let conversions = serde_json::to_string(conversions).map_err(|it| Error::Internal(it.to_string()))?;
+        let query = format!(
+            "SELECT howdah.announce_type_change(pg_catalog.to_regclass({}), {}::pg_catalog.jsonb, \
+             pg_catalog.current_setting('search_path'))",
+            literal(&table.quoted()),
+            literal(&conversions)
+        );
+        self.participant(GroupId::COORDINATOR).await?.run(&query).await
+    }
+
+    /// Each worker by itself, or in the block if there is one.
+    async fn run_per_worker(&mut self, texts: &BTreeMap<GroupId, String>) -> Result<()> {
+        for (group, text) in texts {
+            self.participant(*group).await?.run(text).await?;
+        }
+        Ok(())
+    }
 }
 
-/// After the coordinator ran it, in the same transaction.
-pub(crate) async fn after(_session: &mut Session, _statement: &Statement) -> Result<()> {
-    Ok(())
+/// An object, a function, a table or a schema that does not exist.
+fn is_missing(code: &str) -> bool {
+    matches!(code, "42704" | "42883" | "42P01" | "3F000")
 }

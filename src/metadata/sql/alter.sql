@@ -156,7 +156,7 @@ BEGIN
         ORDER BY old -> 'columns' -> k IS NULL, new -> 'columns' -> k IS NOT NULL, k::int
     LOOP
         IF n IS NULL THEN
-            changes := changes || format('DROP COLUMN %I CASCADE', o ->> 'name');
+            changes := changes || format('DROP COLUMN IF EXISTS %I CASCADE', o ->> 'name');
             CONTINUE;
         ELSIF o IS NULL THEN
             SELECT changes || a.command, CASE WHEN a.later IS NULL THEN alter_columns_ddl.later ELSE alter_columns_ddl.later || a.later END
@@ -207,7 +207,7 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
 $$;
 
 -- All statements that bring one shard from the shape `old` to the shape `new`.
-CREATE OR REPLACE FUNCTION howdah.alter_shard_ddl(relation oid, shard bigint, old jsonb, new jsonb, renames text[], changes text[], later text[]) RETURNS text
+CREATE OR REPLACE FUNCTION howdah.alter_shard_ddl(relation oid, shard bigint, old jsonb, new jsonb, renames text[], changes text[], later text[], path text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     target constant text := howdah.shard_relation(relation, shard);
@@ -230,7 +230,7 @@ BEGIN
             -- ADD CONSTRAINT … USING INDEX made a constraint of it.
             WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = relation AND conname = d ->> 'name'))
         || array(SELECT format('ALTER TABLE %s %s', target, r) FROM unnest(renames) r)
-        || CASE WHEN changes <> '{}' THEN ARRAY[howdah.as_owner_ddl(target, format('ALTER TABLE %s %s', target, array_to_string(changes, ', ')))] ELSE '{}' END
+        || CASE WHEN changes <> '{}' THEN ARRAY[howdah.as_owner_ddl(target, format('ALTER TABLE %s %s', target, array_to_string(changes, ', ')), path)] ELSE '{}' END
         || array(SELECT format('ALTER TABLE %s %s', target, l) FROM unnest(later) l)
         || array(SELECT format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', target, howdah.shard_name(k #>> '{was,name}', shard), howdah.shard_name(k #>> '{is,name}', shard))
             FROM jsonb_array_elements(constraints.kept) k WHERE k #> '{was,name}' <> k #> '{is,name}')
@@ -287,17 +287,21 @@ $$;
 -- child, which PostgreSQL would refuse to convert, goes away and comes back after the statement.
 CREATE TABLE IF NOT EXISTS howdah.type_change (
     logicalrelid regclass PRIMARY KEY,
-    conversions jsonb NOT NULL
+    conversions jsonb NOT NULL,
+    -- The search path under which the expressions were written.
+    path text NOT NULL
 );
 
-CREATE OR REPLACE FUNCTION howdah.announce_type_change(relation regclass, conversions jsonb) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.our_ddl = 'on' AS $$
+CREATE OR REPLACE FUNCTION howdah.announce_type_change(relation regclass, conversions jsonb, path text) RETURNS void
+LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.our_ddl = 'on' AS $$
 BEGIN
+    IF NOT EXISTS (SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = relation) THEN
+        RETURN;
+    END IF;
     PERFORM howdah.check_owner(relation);
-    PERFORM howdah.check_distributed(relation);
     EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', howdah.qualified(relation));
     EXECUTE format('DROP FOREIGN TABLE IF EXISTS howdah_live.t%s', relation::oid);
-    INSERT INTO howdah.type_change VALUES (relation, conversions);
+    INSERT INTO howdah.type_change VALUES (relation, conversions, path);
 END $$;
 
 -- A transaction that announced a change of types and made none must not leave a shell without its child.
@@ -327,6 +331,7 @@ DECLARE
     new constant jsonb := howdah.shape_of(relation);
     columns record;
     node record;
+    path constant text := (SELECT t.path FROM howdah.type_change t WHERE t.logicalrelid = relation);
 BEGIN
     SELECT shape INTO STRICT old FROM howdah.shard_shape WHERE logicalrelid = relation FOR UPDATE;
     IF EXISTS (SELECT FROM howdah.type_change WHERE logicalrelid = relation)
@@ -345,7 +350,7 @@ BEGIN
     SELECT * INTO columns FROM howdah.alter_columns_ddl(relation, old, new);
     DELETE FROM howdah.type_change WHERE logicalrelid = relation;
     FOR node IN
-        SELECT p.groupid, string_agg(nullif(howdah.alter_shard_ddl(relation, s.shardid, old, new, columns.renames, columns.changes, columns.later), ''), E';\n' ORDER BY s.shardid) AS ddl
+        SELECT p.groupid, string_agg(nullif(howdah.alter_shard_ddl(relation, s.shardid, old, new, columns.renames, columns.changes, columns.later, path), ''), E';\n' ORDER BY s.shardid) AS ddl
         FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_placement p USING (shardid)
         WHERE s.logicalrelid = relation AND p.groupid <> 0 GROUP BY p.groupid ORDER BY p.groupid
     LOOP

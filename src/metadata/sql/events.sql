@@ -47,6 +47,13 @@ BEGIN
     FOR command IN SELECT classid, objid, command_tag, object_type, schema_name FROM pg_event_trigger_ddl_commands() LOOP
         relation := howdah.table_of_object(command.classid, command.objid);
         changed := changed OR relation IS NOT NULL OR (howdah.is_planned_with(command.command_tag) AND command.schema_name IS DISTINCT FROM 'pg_temp');
+        IF command.classid = 'pg_class'::regclass THEN
+            -- A name that may hide a distributed table's, or may have done so.
+            changed := changed OR EXISTS (SELECT FROM pg_class mine JOIN pg_class its USING (relname)
+                JOIN howdah.pg_dist_partition p ON p.logicalrelid = its.oid WHERE mine.oid = command.objid);
+        ELSIF command.classid = 'pg_proc'::regclass THEN
+            PERFORM howdah.note_function(command.objid);
+        END IF;
         IF command.command_tag IN ('GRANT', 'REVOKE') AND command.object_type = 'TABLE' THEN
             touched := touched || array(SELECT howdah.tables_with_new_rights());
         ELSIF command.command_tag = 'ALTER SCHEMA' THEN
@@ -62,6 +69,18 @@ BEGIN
         PERFORM howdah.catalog_changed();
     END IF;
 END $$;
+
+-- Functions that the workers have been given as well, as the router says, and that mean the same there.
+CREATE OR REPLACE FUNCTION howdah.note_function(function oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF current_setting('howdah.on_all_nodes', true) = 'on' AND (SELECT provolatile = 'i' FROM pg_proc WHERE oid = function) THEN
+        INSERT INTO howdah.distributed_function VALUES (function) ON CONFLICT DO NOTHING;
+    ELSE
+        DELETE FROM howdah.distributed_function d WHERE d.function = note_function.function;
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION howdah.note_function(oid) FROM PUBLIC;
 
 -- GRANT and REVOKE do not tell what they changed.
 CREATE OR REPLACE FUNCTION howdah.tables_with_new_rights() RETURNS SETOF regclass
@@ -110,6 +129,9 @@ BEGIN
             touched := touched || to_regclass(format('%I.%I', dropped.address_names[1], dropped.address_names[2]));
         ELSIF dropped.object_type = 'index' THEN
             touched := touched || array(SELECT logicalrelid FROM howdah.shard_shape WHERE shape -> 'indexes' ? dropped.objid::text);
+        ELSIF dropped.object_type IN ('table', 'view', 'materialized view', 'foreign table', 'sequence') THEN
+            changed := changed OR EXISTS (SELECT FROM pg_class c JOIN howdah.pg_dist_partition p ON p.logicalrelid = c.oid
+                WHERE c.relname = dropped.object_name);
         ELSIF dropped.object_type IN ('function', 'procedure', 'aggregate') THEN
             DELETE FROM howdah.distributed_function WHERE function = dropped.objid;
         END IF;

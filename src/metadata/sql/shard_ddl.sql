@@ -95,9 +95,9 @@ BEGIN
 END $$;
 
 -- A statement that may call code of users, and therefore runs with the rights of the shard's owner.
-CREATE OR REPLACE FUNCTION howdah.as_owner_ddl(shard text, statement text) RETURNS text
+CREATE OR REPLACE FUNCTION howdah.as_owner_ddl(shard text, statement text, path text DEFAULT NULL) RETURNS text
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT format('SELECT howdah.as_owner(%L, %L)', shard, statement)
+    SELECT format('SELECT howdah.as_owner(%L, %L, %L)', shard, statement, coalesce(path, 'pg_catalog, pg_temp'))
 $$;
 
 -- ALTER TABLE … ADD CONSTRAINT for a constraint on one shard. PostgreSQL builds indexes with the rights of the table's owner

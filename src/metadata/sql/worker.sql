@@ -8,13 +8,14 @@ CREATE TABLE IF NOT EXISTS howdah.fence (CHECK (false));
 GRANT SELECT, INSERT, UPDATE, DELETE ON howdah.fence TO PUBLIC;
 
 -- Runs a statement with the rights of a shard's owner. Only the router's own SQL may (howdah.exec).
-CREATE OR REPLACE FUNCTION howdah.as_owner(shard text, statement text) RETURNS void
+CREATE OR REPLACE FUNCTION howdah.as_owner(shard text, statement text, path text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     owner oid;
 BEGIN
     SELECT relowner INTO STRICT owner FROM pg_class WHERE oid = shard::regclass;
     PERFORM howdah.own((SELECT key FROM howdah.live_key), pg_get_userbyid(owner));
-    EXECUTE format('SELECT howdah_owner.exec_%s($1)', owner) USING statement;
+    PERFORM set_config('search_path', path, true);
+    EXECUTE pg_catalog.format('SELECT howdah_owner.exec_%s($1)', owner) USING statement;
 END $$;
-REVOKE ALL ON FUNCTION howdah.as_owner(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION howdah.as_owner(text, text, text) FROM PUBLIC;
