@@ -52,12 +52,15 @@ async fn install(client: &Client, script: &str) -> Result<(), Error> {
     result
 }
 
-/// Public names live in pg_catalog, hence `allow_system_table_mods`. The lock lets two installers wait for each other.
+/// Public names live in pg_catalog, hence `allow_system_table_mods`. The lock lets two installers wait for each other. The
+/// event triggers of an older version would fire on what is new here; the last file makes them again.
 const PROLOGUE: &str = "BEGIN;
 SET LOCAL client_min_messages = warning;
 SET LOCAL allow_system_table_mods = on;
 SET LOCAL search_path = pg_catalog, pg_temp;
-SELECT pg_advisory_xact_lock(hashtext('howdah.install'));";
+SELECT pg_advisory_xact_lock(hashtext('howdah.install'));
+DROP EVENT TRIGGER IF EXISTS howdah_ddl_command_end;
+DROP EVENT TRIGGER IF EXISTS howdah_sql_drop;";
 
 /// A string constant, whatever `standard_conforming_strings` says.
 fn quote_literal(text: &str) -> String {

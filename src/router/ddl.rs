@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use howdah_catalog::{GroupId, TableOid};
 use howdah_planner::{Ddl, Object};
-use howdah_sql::{RelationName, Statement};
+use howdah_sql::{Kind, RelationName, Statement};
 
 pub(crate) use howdah_planner::{concerns_all_nodes, runs_alone};
 
@@ -22,6 +22,7 @@ pub(crate) async fn before(session: &mut Session, statement: &Statement) -> Resu
     match session.plan_ddl(statement).await? {
         Ddl::AllNodes { text, object } => session.run_on_workers(&text, object).await,
         Ddl::TypeChange { table, conversions } => session.announce_type_change(&table, &conversions).await,
+        Ddl::PerWorker { texts } if *statement.kind() != Kind::Lock => session.run_per_worker(&texts).await,
         Ddl::Coordinator | Ddl::PerWorker { .. } | Ddl::Configuration { .. } => Ok(()),
     }
 }
@@ -29,13 +30,17 @@ pub(crate) async fn before(session: &mut Session, statement: &Statement) -> Resu
 /// After the coordinator ran it without an error.
 pub(crate) async fn after(session: &mut Session, statement: &Statement) -> Result<()> {
     match session.plan_ddl(statement).await? {
-        Ddl::PerWorker { texts } => session.run_per_worker(&texts).await,
+        // The table first, as DDL does.
+        Ddl::PerWorker { texts } if *statement.kind() == Kind::Lock => session.run_per_worker(&texts).await,
         Ddl::Configuration { text } => {
             let groups = session.worker_groups();
             session.run_per_worker(&groups.into_iter().map(|it| (it, text.clone())).collect()).await
         }
         Ddl::AllNodes { object: Object::Optional, .. } => session.say_on_all_nodes("off").await,
-        Ddl::AllNodes { object: Object::Needed, .. } | Ddl::TypeChange { .. } | Ddl::Coordinator => Ok(()),
+        Ddl::AllNodes { object: Object::Needed, .. }
+        | Ddl::TypeChange { .. }
+        | Ddl::PerWorker { .. }
+        | Ddl::Coordinator => Ok(()),
     }
 }
 
@@ -128,7 +133,10 @@ impl Session {
     /// Each worker by itself, or in the block if there is one.
     async fn run_per_worker(&mut self, texts: &BTreeMap<GroupId, String>) -> Result<()> {
         for (group, text) in texts {
-            self.participant(*group).await?.run(text).await?;
+            let connection = self.participant(*group).await?;
+            // Settings go in front of what comes next, and VACUUM and ALTER SYSTEM must be alone.
+            connection.run("SELECT").await?;
+            connection.run(text).await?;
         }
         Ok(())
     }

@@ -5,6 +5,24 @@ use howdah_pg::wire::{ErrorFields, Field};
 
 /// Changes an error of `query`, which was made from the client's `text`.
 pub(crate) fn for_client(fields: &mut ErrorFields, query: &str, text: &[u8], catalog: &Catalog) {
+    take_shards_off(fields, catalog);
+    let position = fields.position().and_then(|it| in_client_text(it, query, str::from_utf8(text).ok()?));
+    match position {
+        Some(position) => fields.set(Field::Position, position.to_string()),
+        None => fields.remove(Field::Position),
+    }
+}
+
+/// Changes an error of the coordinator, which may come from a worker by the loopback, or from our own SQL functions: where in
+/// them it was raised is nothing to a client.
+pub(crate) fn of_coordinator(fields: &mut ErrorFields, catalog: &Catalog) {
+    take_shards_off(fields, catalog);
+    if fields.get(Field::Where).is_some_and(|it| it.contains("PL/pgSQL function howdah.")) {
+        fields.remove(Field::Where);
+    }
+}
+
+fn take_shards_off(fields: &mut ErrorFields, catalog: &Catalog) {
     const NAMING: [Field; 6] =
         [Field::Message, Field::Detail, Field::Hint, Field::Where, Field::Table, Field::Constraint];
     for field in NAMING {
@@ -13,11 +31,6 @@ pub(crate) fn for_client(fields: &mut ErrorFields, query: &str, text: &[u8], cat
         {
             fields.set(field, cleaned);
         }
-    }
-    let position = fields.position().and_then(|it| in_client_text(it, query, str::from_utf8(text).ok()?));
-    match position {
-        Some(position) => fields.set(Field::Position, position.to_string()),
-        None => fields.remove(Field::Position),
     }
 }
 

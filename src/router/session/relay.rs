@@ -163,6 +163,8 @@ impl Session {
         let mut fields = error_fields(body);
         if let Some((query, distributed, text)) = relaying.shard {
             crate::shard_error::for_client(&mut fields, query, text, &distributed.catalog);
+        } else {
+            crate::shard_error::of_coordinator(&mut fields, &self.catalog());
         }
         // A server that ends ends one connection of ours, not the session.
         if fields.severity() > Severity::Error {
