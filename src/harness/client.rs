@@ -48,10 +48,12 @@ pub struct ColumnType {
     pub typmod: i32,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ServerError {
     pub sqlstate: String,
     pub message: String,
+    pub detail: String,
+    pub context: String,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -289,11 +291,13 @@ impl Client {
 }
 
 fn server_error(mut fields: ErrorFields<'_>) -> anyhow::Result<ServerError> {
-    let mut error = ServerError { sqlstate: String::new(), message: String::new() };
+    let mut error = ServerError::default();
     while let Some(field) = fields.next()? {
         match field.type_() {
             b'C' => error.sqlstate = text(field.value_bytes()),
             b'M' => error.message = text(field.value_bytes()),
+            b'D' => error.detail = text(field.value_bytes()),
+            b'W' => error.context = text(field.value_bytes()),
             _ => {}
         }
     }

@@ -46,7 +46,7 @@ const TYPES: &[(&str, &[&str])] = &[
 
 /// How a row comes in; each way inserts every value once.
 const WAYS: &[fn(&mut Setting<'_>, &str)] =
-    &[literal, cast_literal, text_parameter, binary_parameter, several_rows, copied];
+    &[literal, cast_literal, text_parameter, binary_parameter, several_rows, copied, selected];
 
 struct Setting<'a> {
     client: &'a mut Client,

@@ -19,7 +19,12 @@ pub(crate) struct Flight {
     messages: BytesMut,
     /// For each command, whether its rows are wanted.
     wanted: Vec<bool>,
+    hides_parameters: bool,
 }
+
+/// With this setting, which is everybody's to change, the context of an error has the parameters of its statement, and so
+/// has what code running inside of it reads by GET DIAGNOSTICS. What counts is its value when the parameters arrive.
+const HIDE_PARAMETERS: &str = "SET log_parameter_max_length_on_error = 0";
 
 /// The rows of one command.
 #[derive(Debug, Default)]
@@ -41,7 +46,16 @@ impl Flight {
         self.add(sql, parameters, true);
     }
 
+    /// Parameters may be secret: they are a worker's key. Users must not see them anywhere.
     fn add(&mut self, sql: &str, parameters: &[Option<&str>], wanted: bool) {
+        if !parameters.is_empty() && !self.hides_parameters {
+            self.hides_parameters = true;
+            self.put(HIDE_PARAMETERS, &[], false);
+        }
+        self.put(sql, parameters, wanted);
+    }
+
+    fn put(&mut self, sql: &str, parameters: &[Option<&str>], wanted: bool) {
         let buffer = &mut self.messages;
         frontend::put_parse(buffer, b"", sql.as_bytes(), &[]);
         let values = parameters.iter().map(|it| it.map(str::as_bytes));
