@@ -146,14 +146,18 @@ impl Session {
             self.check_new_statement(parse.statement)?;
         }
         let types: Vec<TypeOid> = parse.parameter_types.iter().collect();
-        self.land_before_questions(parse.text, &types).await?;
-        let analyzed = self.analyze(parse.text, &types).await?;
+        if self.kept.has_statements() {
+            self.land(self.is_in_block()).await?;
+        }
+        let translated = self.translate_execute(parse.text).await?.map(Bytes::from);
+        let text = translated.unwrap_or_else(|| body.slice_ref(parse.text));
+        self.land_before_questions(&text, &types).await?;
+        let analyzed = self.analyze(&text, &types).await?;
         let environment = self.environment();
         let server_name = match unnamed {
             true => String::new(),
-            false => statement_name(b'c', &environment, parse.text, &types),
+            false => statement_name(b'c', &environment, &text, &types),
         };
-        let text = body.slice_ref(parse.text);
         let prepared = Arc::new(Prepared { text, types, server_name, analyzed, environment });
         if matches!(prepared.analyzed.route, Route::Local | Route::Utility | Route::Copy) {
             self.parse_on_coordinator(&prepared).await?;

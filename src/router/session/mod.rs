@@ -15,6 +15,7 @@ mod portal;
 mod relay;
 mod simple;
 pub(crate) mod single_shard;
+mod sql_execute;
 mod start;
 mod state;
 

@@ -122,6 +122,8 @@ impl Session {
         if self.transaction.block() == Block::Failed && !is_control(text) {
             return Err(Error::InFailedTransaction);
         }
+        let translated = self.translate_execute(text).await?;
+        let text = translated.as_ref().map_or(text, |it| it.as_bytes());
         let analyzed = self.analyze(text, &[]).await?;
         self.custom_settings.extend(analyzed.custom_settings.iter().cloned());
         match &analyzed.route {

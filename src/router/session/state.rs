@@ -183,6 +183,11 @@ impl Kept {
         kept
     }
 
+    /// Whether there is something that SQL's PREPARE made.
+    pub(super) fn has_statements(&self) -> bool {
+        self.reasons.iter().any(|it| it == "statement")
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.reasons.is_empty() && self.temporary.is_empty()
     }
