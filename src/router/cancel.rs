@@ -32,6 +32,8 @@ pub(crate) struct Target {
     pub(crate) address: NodeAddress,
     pub(crate) key: CancelKey,
     pub(crate) cancelled: Arc<AtomicBool>,
+    /// The cancel is for a deadlock: the error it causes is told as one.
+    pub(crate) deadlocked: Arc<AtomicBool>,
 }
 
 /// A session's place in the registry.
@@ -75,7 +77,57 @@ impl CancelRegistry {
     }
 }
 
+impl CancelRegistry {
+    /// Whether there are sessions that could wait for each other on different nodes.
+    pub(crate) fn may_deadlock(&self) -> bool {
+        let sessions = lock(&self.sessions);
+        sessions.values().filter(|it| it.1.nodes() > 1).nth(1).is_some()
+    }
+
+    /// Which session each backend works for.
+    pub(crate) fn owners(&self) -> HashMap<(NodeAddress, u32), u32> {
+        let sessions = lock(&self.sessions);
+        let backends = sessions.iter().flat_map(|(session, (_, targets))| {
+            let targets = lock(&targets.targets);
+            targets.iter().map(|it| ((it.address.clone(), it.key.pid), *session)).collect::<Vec<_>>()
+        });
+        backends.collect()
+    }
+
+    /// Cancels what one backend of a session does, which then reports a deadlock.
+    pub(crate) async fn break_deadlock(
+        &self,
+        session: u32,
+        address: &NodeAddress,
+        pid: u32,
+        connector: &Connector,
+    ) {
+        let targets = lock(&self.sessions).get(&session).map(|it| it.1.clone());
+        let Some(key) = targets.and_then(|it| it.claim_deadlocked(address, pid)) else { return };
+        if let Err(error) = send(connector, address, &key).await {
+            tracing::warn!(host = %address.host, %error, "could not cancel a deadlocked statement");
+        }
+    }
+}
+
 impl CancelTargets {
+    /// On how many nodes the session is.
+    fn nodes(&self) -> usize {
+        let targets = lock(&self.targets);
+        let mut addresses: Vec<&NodeAddress> = targets.iter().map(|it| &it.address).collect();
+        addresses.sort_by(|a, b| (&a.host, a.port).cmp(&(&b.host, b.port)));
+        addresses.dedup();
+        addresses.len()
+    }
+
+    fn claim_deadlocked(&self, address: &NodeAddress, pid: u32) -> Option<CancelKey> {
+        let targets = lock(&self.targets);
+        let target = targets.iter().find(|it| it.address == *address && it.key.pid == pid)?;
+        target.cancelled.store(true, Ordering::Relaxed);
+        target.deadlocked.store(true, Ordering::Relaxed);
+        Some(target.key.clone())
+    }
+
     pub(crate) fn add(&self, target: Target) {
         lock(&self.targets).push(target);
     }

@@ -32,6 +32,7 @@ mod transaction;
 mod commit;
 mod commit_driver;
 mod copy;
+mod deadlock;
 mod fault;
 mod gid;
 mod recovery;

@@ -305,6 +305,7 @@ impl PooledConnection {
             address: self.address().clone(),
             key: self.cancel_key().clone(),
             cancelled: self.cancelled().clone(),
+            deadlocked: self.deadlocked().clone(),
         });
         self.targets = Some(targets.clone());
     }

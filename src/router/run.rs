@@ -16,6 +16,7 @@ use crate::cancel::CancelRegistry;
 use crate::config::RouterConfig;
 use crate::connect::Connector;
 use crate::control::{Control, empty_catalog};
+use crate::deadlock;
 use crate::error::{Error, Result};
 use crate::listener::Listener;
 use crate::loopback::{LoopbackListener, Registry, WorkerAccess};
@@ -59,6 +60,7 @@ pub async fn run(config: RouterConfig, shutdown: CancellationToken) -> Result<()
     tasks.spawn(reap(router.clone(), shutdown.clone()));
     first_catalog(catalog, &shutdown).await;
     tasks.spawn(recovery::run(router.clone(), shutdown.clone()));
+    tasks.spawn(deadlock::run(router.clone(), shutdown.clone()));
     for listener in listeners {
         tasks.spawn(listener.run(shutdown.clone()));
     }

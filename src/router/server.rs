@@ -13,8 +13,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use howdah_catalog::GroupId;
-use howdah_pg::wire::backend::TransactionStatus;
-use howdah_pg::wire::{CancelKey, ErrorFields, Severity, frontend, startup};
+use howdah_pg::SqlState;
+use howdah_pg::wire::backend::{self, TransactionStatus};
+use howdah_pg::wire::{CancelKey, ErrorFields, Field, Severity, frontend, startup};
 
 use crate::config::NodeAddress;
 use crate::duplex::Duplex;
@@ -62,6 +63,8 @@ pub struct ServerConnection {
     address: NodeAddress,
     /// Raised by a cancel request; see the `cancel` module.
     cancelled: Arc<AtomicBool>,
+    /// The next error is that of a cancel which broke a deadlock.
+    deadlocked: Arc<AtomicBool>,
     /// Of the session that holds a backend of the coordinator: its live tables lead to that session.
     pub(crate) lease: Option<Lease>,
 }
@@ -103,6 +106,7 @@ impl ServerConnection {
             has_sequences: false,
             address: startup.address,
             cancelled: Arc::default(),
+            deadlocked: Arc::default(),
             lease: None,
         };
         let parameters =
@@ -135,6 +139,10 @@ impl ServerConnection {
 
     pub(crate) fn address(&self) -> &NodeAddress {
         &self.address
+    }
+
+    pub(crate) fn deadlocked(&self) -> &Arc<AtomicBool> {
+        &self.deadlocked
     }
 
     pub(crate) fn cancelled(&self) -> &Arc<AtomicBool> {
@@ -251,7 +259,7 @@ impl ServerConnection {
             };
             self.note(frame.tag, &frame.body);
             if self.prologue == 0 {
-                return Ok(Message { tag: frame.tag, body: frame.body });
+                return Ok(self.message(frame.tag, frame.body));
             }
             match frame.tag {
                 b'C' => self.prologue -= 1,
@@ -286,8 +294,24 @@ impl ServerConnection {
         let frame = self.duplex.take_frame().map_err(|error| self.lost(&error))?;
         Ok(frame.map(|frame| {
             self.note(frame.tag, &frame.body);
-            Message { tag: frame.tag, body: frame.body }
+            self.message(frame.tag, frame.body)
         }))
+    }
+
+    /// A message as it came, but for the error of a statement that was cancelled to end a deadlock.
+    fn message(&self, tag: u8, body: Bytes) -> Message {
+        if tag != b'E' || !self.deadlocked.swap(false, Ordering::Relaxed) {
+            return Message { tag, body };
+        }
+        let mut fields = error_fields(&body);
+        if fields.code() == SqlState::QUERY_CANCELED {
+            fields.set_code(SqlState::DEADLOCK_DETECTED);
+            fields.set(Field::Message, "deadlock detected");
+            fields.set(Field::Detail, "Transactions of several nodes waited for each other.");
+        }
+        let mut message = BytesMut::new();
+        backend::put_error(&mut message, &fields);
+        Message { tag, body: message.freeze().slice(5..) }
     }
 
     /// Reads once. Cancel safe.

@@ -12,7 +12,6 @@ use howdah_pg::wire::{Format, frontend};
 use howdah_planner::{Combine, CombinePiece};
 
 use super::gather::Sink;
-use super::multi_shard::put_description;
 use super::rows::values;
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -113,11 +112,10 @@ pub(super) async fn finish(
     frontend::put_execute(buffer, b"", 0);
     coordinator.queue_sync();
     coordinator.flush().await?;
-    relay(session, execution).await
+    relay(session).await
 }
 
-async fn relay(session: &mut Session, execution: &Execution<'_>) -> Result<()> {
-    put_description(session, execution);
+async fn relay(session: &mut Session) -> Result<()> {
     let mut result = Ok(());
     while session.transaction.opened(GroupId::COORDINATOR).is_some_and(|it| it.is_busy()) {
         let message = session.next_coordinator_message().await?;

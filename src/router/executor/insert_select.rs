@@ -30,8 +30,8 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: 
     session.transaction.open_statement();
     let query = source(session, execution, plan).await?;
     let rows = read(session, execution, query).await?;
+    put_description(session, execution);
     if rows.is_empty() {
-        put_description(session, execution);
         session.end_statement().await?;
         session.client.push_command_complete("INSERT 0 0");
         return Ok(());

@@ -119,9 +119,6 @@ pub(super) async fn ordered(
         drop(connections);
         return collect(session, execution, &tasks, heads, columns, fallback).await;
     };
-    if let (None, Some(columns)) = (execution.bind, &execution.description.columns) {
-        columns.put(client.buffer(), None);
-    }
     let mut rows = ClientRows::new(window);
     let mut heads: Vec<Option<Head>> =
         heads.into_iter().map(|row| row.map(|row| keys.head(row)).transpose()).collect::<Result<_>>()?;

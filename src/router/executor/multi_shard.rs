@@ -25,6 +25,7 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: 
     let anchor = anchor(execution.catalog, plan)?;
     let time = time_constant(session, plan.uses_time).await?;
     let tasks = tasks(plan, execution, &anchor, time.as_deref())?;
+    put_description(session, execution);
     let result = merge(session, execution, plan, &anchor, &tasks).await;
     result.map_err(|error| for_client(error, &tasks[0].text, execution))
 }
@@ -127,7 +128,6 @@ async fn concat(
     window: Window,
 ) -> Result<()> {
     send(session, execution, tasks, &RowFormats::Client).await?;
-    put_description(session, execution);
     let mut sink = ClientRows::new(window);
     receive(session, tasks, &mut sink).await?;
     session.client.push_command_complete(&format!("SELECT {}", sink.passed()));
@@ -174,7 +174,6 @@ pub(super) async fn write(
         session.transaction.mark_writer(group);
     }
     send(session, execution, tasks, &RowFormats::Client).await?;
-    put_description(session, execution);
     let mut sink = ClientRows::new(Window::default());
     let summary = receive(session, tasks, &mut sink).await?;
     session.end_statement().await?;

@@ -76,7 +76,12 @@ impl Live {
     async fn work<H: Host>(&mut self, host: &mut H, caller: &Caller, work: Work) -> Result<Answer> {
         let works = !matches!(
             work,
-            Work::Begin | Work::Commit | Work::Abort | Work::Close { .. } | Work::Release(_) | Work::RollbackTo(_)
+            Work::Begin
+                | Work::Commit
+                | Work::Abort
+                | Work::Close { .. }
+                | Work::Release(_)
+                | Work::RollbackTo(_)
         );
         if host.is_closed() && works {
             return Err(Error::not_supported(

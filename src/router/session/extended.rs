@@ -311,8 +311,8 @@ impl Session {
         }
         self.live.statement();
         self.flight(COORDINATOR).await?;
-        self.pipeline.leaves_portals |=
-            !bind.portal.is_empty() || super::simple::leaves_portals(&prepared.text, prepared.analyzed.effects);
+        self.pipeline.leaves_portals |= !bind.portal.is_empty()
+            || super::simple::leaves_portals(&prepared.text, prepared.analyzed.effects);
         self.ensure_prepared(prepared, &prepared.server_name, &prepared.text, &prepared.types)?;
         let connection = self.on_flight()?;
         let name = prepared.server_name.as_bytes();

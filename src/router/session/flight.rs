@@ -148,7 +148,8 @@ impl Session {
             self.pipeline.unsynced.retain(|it| *it != group);
             self.adopt_block();
         }
-        let portals = group == GroupId::COORDINATOR && syncs && std::mem::take(&mut self.pipeline.leaves_portals);
+        let portals =
+            group == GroupId::COORDINATOR && syncs && std::mem::take(&mut self.pipeline.leaves_portals);
         if portals && !failed && !copied {
             self.hold_portals().await?;
         }
