@@ -79,7 +79,7 @@ fn rows_of_round(group: &LocalGroup, round: i32, case: &str) -> i64 {
 
 fn nothing_stays_prepared(group: &LocalGroup, case: &str) {
     let prepared =
-        "SELECT nodeport, result FROM run_command_on_all_nodes('SELECT count(*) FROM pg_prepared_xacts')";
+        "SELECT nodeid, result FROM run_command_on_all_nodes('SELECT count(*) FROM pg_prepared_xacts')";
     eventually(case, || {
         let rows = group.connect_superuser()?.rows(prepared)?;
         anyhow::ensure!(rows.len() == 3 && rows.iter().all(|row| row[1].as_deref() == Some("0")), "{rows:?}");
