@@ -117,7 +117,10 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&beside);
     let mut file = file.map_err(Error::file(&beside))?;
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(Error::file(&beside))?;
-    fs::rename(&beside, path).map_err(Error::file(path))
+    fs::rename(&beside, path).map_err(Error::file(path))?;
+    // The new name must outlive a power failure as surely as the contents: `up` decides by such files.
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(directory).and_then(|it| it.sync_all()).map_err(Error::file(directory))
 }
 
 #[allow(clippy::needless_pass_by_value)] // for map_err

@@ -178,16 +178,30 @@ impl Supervisor {
 
     fn start_member(&mut self, name: MemberName) -> Result<(), Error> {
         self.progress_step(format!("starting {name}"));
-        let failures = self.observed.members.get(&name).map_or(0, |it| it.failures);
-        let child = match name {
+        let started = match name {
             MemberName::Postgres(node) => {
-                child::start_instance(&self.plan, node, &self.sender, &mut self.tasks)?
+                child::start_instance(&self.plan, node, &self.sender, &mut self.tasks)
             }
-            MemberName::Router => router::start(&self.plan, &self.sender, &mut self.tasks)?,
+            MemberName::Router => router::start(&self.plan, &self.sender, &mut self.tasks),
         };
-        self.children.insert(name, child);
-        self.observed.members.insert(name, Member { life: Life::Starting, failures });
-        Ok(())
+        match started {
+            Ok(child) => {
+                let failures = self.observed.members.get(&name).map_or(0, |it| it.failures);
+                self.children.insert(name, child);
+                self.observed.members.insert(name, Member { life: Life::Starting, failures });
+                Ok(())
+            }
+            // No memory or no disk: it may pass, and must not take the other members down.
+            Err(error) => self.member_down(name, error.to_string()),
+        }
+    }
+
+    fn member_down(&mut self, name: MemberName, reason: String) -> Result<(), Error> {
+        warn!(member = %name, %reason, "down");
+        let failures = self.failed_once_more(name);
+        let life = Life::Down { since: self.clock.elapsed() };
+        self.observed.members.insert(name, Member { life, failures });
+        self.give_up_if(failures >= MAX_FAILURES, name, reason)
     }
 
     /// What is known after the event. Before the group was ready for the first time, what fails again and
@@ -216,12 +230,8 @@ impl Supervisor {
                 self.give_up_if(true, name, reason)?;
             }
             Event::Ended(name, reason) => {
-                warn!(member = %name, %reason, "the process ended");
-                let failures = self.failed_once_more(name);
                 self.children.remove(&name);
-                let life = Life::Down { since: self.clock.elapsed() };
-                self.observed.members.insert(name, Member { life, failures });
-                self.give_up_if(failures >= MAX_FAILURES, name, reason)?;
+                self.member_down(name, reason)?;
             }
             Event::SetUp(node, result) => self.observe_setup(node, result)?,
             Event::Registered(node, result) => {

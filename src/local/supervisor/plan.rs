@@ -141,12 +141,24 @@ async fn lock(layout: &Layout) -> Result<File, Error> {
 /// that failed, or was killed, binds the next one to nothing.
 async fn existing_group(layout: &Layout) -> Result<Option<Record>, Error> {
     let record = Record::load(layout)?;
-    if record.as_ref().is_none_or(|it| !it.set_up_by.is_empty()) {
+    if record.as_ref().is_none_or(|it| !it.set_up_by.is_empty() || may_hold_data(layout, it)) {
         return Ok(record);
     }
     crate::down::clear_leftovers(layout).await?;
     crate::down::remove(layout, crate::down::MADE_BY_A_START)?;
     Ok(None)
+}
+
+/// Whether any server has a database beyond the three that initdb makes.
+fn may_hold_data(layout: &Layout, record: &Record) -> bool {
+    record.ports.keys().any(|node| {
+        let databases = std::fs::read_dir(layout.data(*node).join("base"));
+        databases.is_ok_and(|it| it.flatten().filter(is_database).count() > 3)
+    })
+}
+
+fn is_database(entry: &std::fs::DirEntry) -> bool {
+    entry.file_name().to_str().is_some_and(|it| it.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The file that `up` was given, else the one of last time, else every default.
