@@ -36,6 +36,14 @@ pub(crate) fn plan(facts: &Facts<'_>) -> Result<Planned, Error> {
     }
 }
 
+/// MERGE concerns one shard group, or is refused.
+pub(crate) fn plan_merge(facts: &Facts<'_>) -> Result<Planned, Error> {
+    match router_query::plan(facts, &slots(facts)) {
+        Ok((plan, scope)) => Ok(Planned { plan, rung: Rung::Router, reasons: Vec::new(), scope }),
+        Err(reason) => last_rung(facts, vec![(Rung::Router, reason)]),
+    }
+}
+
 /// A write that every shard group does for itself.
 fn multi_shard(facts: &Facts<'_>) -> Result<MultiShard, String> {
     facts.worker_safe.clone()?;

@@ -29,6 +29,7 @@ pub fn plan(request: &Request<'_>) -> Result<Planned, Error> {
             modify::plan(&facts)
         }
         NodeEnum::SelectStmt(_) => select(&facts),
+        NodeEnum::MergeStmt(_) if target_is_distributed(&facts) => modify::plan_merge(&facts),
         _ => last_rung(&facts, Vec::new()),
     }
 }
@@ -39,6 +40,7 @@ fn target_is_distributed(facts: &Facts<'_>) -> bool {
         NodeEnum::InsertStmt(it) => it.relation.as_ref(),
         NodeEnum::UpdateStmt(it) => it.relation.as_ref(),
         NodeEnum::DeleteStmt(it) => it.relation.as_ref(),
+        NodeEnum::MergeStmt(it) => it.relation.as_ref(),
         _ => None,
     };
     range.and_then(|it| facts.context.table(it)).is_some_and(|it| !it.is_reference())

@@ -66,6 +66,7 @@ fn returns_rows(statement: &NodeEnum) -> bool {
         NodeEnum::InsertStmt(it) => it.returning_clause.is_some(),
         NodeEnum::UpdateStmt(it) => it.returning_clause.is_some(),
         NodeEnum::DeleteStmt(it) => it.returning_clause.is_some(),
+        NodeEnum::MergeStmt(it) => it.returning_clause.is_some(),
         _ => true,
     }
 }

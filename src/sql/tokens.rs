@@ -141,8 +141,8 @@ impl Tokens {
 
     /// Start of the last WITH after a position.
     pub(crate) fn last_with(&self, position: usize) -> Option<usize> {
-        let after = self.items.iter().skip(self.from(position) + 1);
-        after.filter(|it| matches!(it.token, Token::With | Token::WithLa)).last().map(|it| it.start)
+        let mut after = self.items.iter().skip(self.from(position) + 1);
+        after.rfind(|it| matches!(it.token, Token::With | Token::WithLa)).map(|it| it.start)
     }
 
     /// Start of the bracket that closes the group in which a position stands directly.

@@ -3,6 +3,7 @@
 mod columns;
 mod conditions;
 mod from;
+mod merge;
 mod select;
 mod write;
 
@@ -142,6 +143,7 @@ impl<'a> Binder<'a> {
             NodeRef::InsertStmt(it) => self.insert(it),
             NodeRef::UpdateStmt(it) => self.update(it),
             NodeRef::DeleteStmt(it) => self.delete(it),
+            NodeRef::MergeStmt(it) => self.merge_statement(it),
             _ => Err("the statement is not a query".into()),
         }
     }

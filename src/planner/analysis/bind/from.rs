@@ -12,13 +12,13 @@ use super::columns::{Column, Item, Relation, Scope};
 use super::{Binder, Cte, Named, alias_columns};
 
 impl<'a> Binder<'a> {
-    pub(super) fn from_item(&mut self, node: &'a NodeEnum) -> Result<(Tree, Item), String> {
+    pub(super) fn table_expression(&mut self, node: &'a NodeEnum) -> Result<(Tree, Item), String> {
         match node {
             NodeEnum::RangeVar(it) => self.range(it),
             NodeEnum::RangeSubselect(it) => self.subselect(it),
             NodeEnum::JoinExpr(it) => self.join(it),
             NodeEnum::RangeTableSample(it) => match it.relation.as_deref().and_then(|it| it.node.as_ref()) {
-                Some(relation) => self.from_item(relation),
+                Some(relation) => self.table_expression(relation),
                 None => Err("a sample of nothing".into()),
             },
             NodeEnum::RangeFunction(it) => self.function(node, it.alias.as_ref()),
@@ -144,9 +144,9 @@ impl<'a> Binder<'a> {
         let side = |node: &'a Option<Box<howdah_sql::Node>>| {
             node.as_deref().and_then(|it| it.node.as_ref()).ok_or("a join lacks a side")
         };
-        let (left, left_item) = self.from_item(side(&it.larg)?)?;
+        let (left, left_item) = self.table_expression(side(&it.larg)?)?;
         self.pending.push(left_item.clone());
-        let right = self.from_item(side(&it.rarg)?);
+        let right = self.table_expression(side(&it.rarg)?);
         self.pending.pop();
         let (right, right_item) = right?;
         let kind = match it.jointype() {

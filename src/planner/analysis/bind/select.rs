@@ -85,7 +85,7 @@ impl<'a> Binder<'a> {
         let mut item = Item::default();
         let mut bound = Ok(());
         for node in list.iter().filter_map(|it| it.node.as_ref()) {
-            match self.from_item(node) {
+            match self.table_expression(node) {
                 Ok((tree, more)) => {
                     block.trees.push(tree);
                     item.add(&more);

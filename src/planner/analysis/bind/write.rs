@@ -70,7 +70,7 @@ impl<'a> Binder<'a> {
         Ok(block)
     }
 
-    fn write_target(
+    pub(super) fn write_target(
         &mut self,
         range: Option<&'a ast::RangeVar>,
         block: &mut Block,
@@ -89,7 +89,7 @@ impl<'a> Binder<'a> {
         Ok((table, item))
     }
 
-    fn in_scope(
+    pub(super) fn in_scope(
         &mut self,
         item: Item,
         bind: impl FnOnce(&mut Self) -> Result<(), String>,
@@ -109,7 +109,7 @@ impl<'a> Binder<'a> {
         Ok(())
     }
 
-    fn set(
+    pub(super) fn set(
         &mut self,
         targets: &'a [howdah_sql::Node],
         table: &Arc<Table>,
@@ -137,7 +137,7 @@ impl<'a> Binder<'a> {
         Ok(())
     }
 
-    fn returning(
+    pub(super) fn returning(
         &mut self,
         clause: Option<&'a ast::ReturningClause>,
         found: &mut Vec<Subquery>,
