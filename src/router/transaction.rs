@@ -354,12 +354,12 @@ impl Session {
 
     async fn coordinator_time(&mut self) -> Result<String> {
         let coordinator = self.participant(GroupId::COORDINATOR).await?;
-        let rows = coordinator
-            .rows(
-                "SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now()), \
-                 'YYYY-MM-DD HH24:MI:SS.US') || '+00'",
-            )
-            .await?;
+        coordinator.queue_query(
+            "SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now()), \
+             'YYYY-MM-DD HH24:MI:SS.US') || '+00'",
+        );
+        coordinator.flush().await?;
+        let rows = self.coordinator_rows().await?;
         let time = rows.into_iter().next().and_then(|it| it.into_iter().next()).flatten();
         time.ok_or_else(|| Error::Internal("the coordinator has no time".to_owned()))
     }
