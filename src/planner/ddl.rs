@@ -81,14 +81,22 @@ pub fn ddl_relations(statement: &Statement) -> BTreeSet<RelationName> {
         NodeEnum::ClusterStmt(it) => one(&it.relation),
         NodeEnum::ReindexStmt(it) => one(&it.relation),
         NodeEnum::AlterTableStmt(it) if type_change(it).is_some() => one(&it.relation),
-        NodeEnum::VacuumStmt(it) => it.rels.iter().filter_map(per_shard::vacuumed).map(|it| RelationName::of(&it)).collect(),
-        NodeEnum::LockStmt(it) => it.relations.iter().filter_map(per_shard::locked).map(|it| RelationName::of(&it)).collect(),
+        NodeEnum::VacuumStmt(it) => {
+            it.rels.iter().filter_map(per_shard::vacuumed).map(|it| RelationName::of(&it)).collect()
+        }
+        NodeEnum::LockStmt(it) => {
+            it.relations.iter().filter_map(per_shard::locked).map(|it| RelationName::of(&it)).collect()
+        }
         _ => BTreeSet::new(),
     }
 }
 
 /// What the statement asks of other nodes. `tables` are those of [`ddl_relations`] that are distributed or reference tables.
-pub fn ddl(statement: &Statement, catalog: &Catalog, tables: &BTreeMap<RelationName, TableOid>) -> Result<Ddl, Error> {
+pub fn ddl(
+    statement: &Statement,
+    catalog: &Catalog,
+    tables: &BTreeMap<RelationName, TableOid>,
+) -> Result<Ddl, Error> {
     let first = || tables.keys().next().map(|it| it.name.clone());
     match statement.node() {
         NodeEnum::IndexStmt(it) if it.concurrent => match first() {
@@ -100,7 +108,9 @@ pub fn ddl(statement: &Statement, catalog: &Catalog, tables: &BTreeMap<RelationN
         NodeEnum::ClusterStmt(_) | NodeEnum::ReindexStmt(_) if !tables.is_empty() => {
             let command = if *statement.kind() == Kind::Cluster { "CLUSTER" } else { "REINDEX" };
             let table = first().unwrap_or_default();
-            Err(Error::Unsupported(format!("{command} is not supported on distributed table \"{table}\" yet")))
+            Err(Error::Unsupported(format!(
+                "{command} is not supported on distributed table \"{table}\" yet"
+            )))
         }
         NodeEnum::AlterTableStmt(it) if !tables.is_empty() => Ok(type_change(it).unwrap_or(Ddl::Coordinator)),
         NodeEnum::VacuumStmt(it) if it.rels.is_empty() => {
@@ -140,7 +150,8 @@ fn type_change(statement: &AlterTableStmt) -> Option<Ddl> {
 fn deparse_expression(expression: &Node) -> Option<String> {
     let mut select = howdah_sql::parse("SELECT 1").ok()?.pop()?.node().clone();
     let NodeEnum::SelectStmt(query) = &mut select else { return None };
-    let Some(NodeEnum::ResTarget(target)) = query.target_list.first_mut().and_then(|it| it.node.as_mut()) else {
+    let Some(NodeEnum::ResTarget(target)) = query.target_list.first_mut().and_then(|it| it.node.as_mut())
+    else {
         return None;
     };
     target.val = Some(Box::new(expression.clone()));

@@ -7,8 +7,8 @@
 mod analysis;
 mod combine;
 mod context;
-mod defaults_in_place;
 mod ddl;
+mod defaults_in_place;
 mod error;
 mod explain;
 mod insert;

@@ -1,4 +1,7 @@
 //! Functions of the transaction's time become constants, so that every node has the same `now()`.
+//!
+//! Known gap: the string 'now' (or 'today' and the like) as input of a date type is read by the worker, in the
+//! time of the worker's own transaction, which began a moment later.
 
 use howdah_sql::ast::SqlValueFunctionOp;
 use howdah_sql::{NodeEnum, NodeRef, Token, Tokens, ast, children, walk};

@@ -48,7 +48,9 @@ fn object_of(node: &NodeEnum) -> Option<Object> {
         NodeEnum::CreateFunctionStmt(_) | NodeEnum::AlterFunctionStmt(_) => Some(Object::Optional),
         NodeEnum::DefineStmt(it) => of_type(it.kind()),
         NodeEnum::DropStmt(it) => of_type(it.remove_type()),
-        NodeEnum::RenameStmt(it) if it.rename_type() == ObjectType::ObjectAttribute => of_type(it.relation_type()),
+        NodeEnum::RenameStmt(it) if it.rename_type() == ObjectType::ObjectAttribute => {
+            of_type(it.relation_type())
+        }
         NodeEnum::RenameStmt(it) => of_type(it.rename_type()),
         NodeEnum::AlterOwnerStmt(it) => of_type(it.object_type()),
         NodeEnum::AlterObjectSchemaStmt(it) => of_type(it.object_type()),
@@ -69,7 +71,9 @@ fn of_type(kind: ObjectType) -> Option<Object> {
         | ObjectType::ObjectRole
         | ObjectType::ObjectDatabase
         | ObjectType::ObjectParameterAcl => Some(Object::Needed),
-        ObjectType::ObjectFunction | ObjectType::ObjectProcedure | ObjectType::ObjectRoutine => Some(Object::Optional),
+        ObjectType::ObjectFunction | ObjectType::ObjectProcedure | ObjectType::ObjectRoutine => {
+            Some(Object::Optional)
+        }
         _ => None,
     }
 }

@@ -13,7 +13,11 @@ pub(super) fn on_every_worker(text: &str, catalog: &Catalog) -> BTreeMap<GroupId
     catalog.workers().filter(|it| it.active).map(|it| (it.group, text.to_owned())).collect()
 }
 
-pub(super) fn vacuum(statement: &VacuumStmt, catalog: &Catalog, tables: &BTreeMap<RelationName, TableOid>) -> Ddl {
+pub(super) fn vacuum(
+    statement: &VacuumStmt,
+    catalog: &Catalog,
+    tables: &BTreeMap<RelationName, TableOid>,
+) -> Ddl {
     let of_shard = |it: &Node, shard: RangeVar| match it.node.as_ref() {
         Some(NodeEnum::VacuumRelation(it)) => {
             let relation = VacuumRelation { relation: Some(shard), ..VacuumRelation::clone(it) };
@@ -26,7 +30,11 @@ pub(super) fn vacuum(statement: &VacuumStmt, catalog: &Catalog, tables: &BTreeMa
     })
 }
 
-pub(super) fn lock(statement: &LockStmt, catalog: &Catalog, tables: &BTreeMap<RelationName, TableOid>) -> Ddl {
+pub(super) fn lock(
+    statement: &LockStmt,
+    catalog: &Catalog,
+    tables: &BTreeMap<RelationName, TableOid>,
+) -> Ddl {
     let of_shard = |_: &Node, shard: RangeVar| Some(NodeEnum::RangeVar(shard));
     per_worker(&statement.relations, catalog, tables, locked, of_shard, |relations| {
         NodeEnum::LockStmt(LockStmt { relations, ..statement.clone() })

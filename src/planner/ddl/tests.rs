@@ -13,7 +13,9 @@ fn check(text: &str, expect: Expect) {
     let known = |it: &RelationName| Some(catalog.table_named("public", &it.name)?.oid);
     let tables = named.into_iter().filter_map(|it| Some((it.clone(), known(&it)?))).collect();
     let shown = match ddl(&statement, &catalog, &tables) {
-        Ok(Ddl::PerWorker { texts }) => texts.iter().map(|(group, text)| format!("{group}: {text}\n")).collect(),
+        Ok(Ddl::PerWorker { texts }) => {
+            texts.iter().map(|(group, text)| format!("{group}: {text}\n")).collect()
+        }
         Ok(other) => format!("{other:?}\n"),
         Err(error) => format!("{} {error}\n", error.sqlstate()),
     };
@@ -43,9 +45,12 @@ fn maintenance_reaches_each_shard() {
             2: LOCK TABLE public.orders_102009, public.orders_102011 IN SHARE MODE
         "#]],
     );
-    check("LOCK TABLE other", expect![[r#"
+    check(
+        "LOCK TABLE other",
+        expect![[r#"
         Coordinator
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -74,15 +79,24 @@ fn shared_objects_are_on_all_nodes() {
             AllNodes { text: "DROP FUNCTION f(int)", object: Optional }
         "#]],
     );
-    check("GRANT SELECT ON orders TO PUBLIC", expect![[r#"
+    check(
+        "GRANT SELECT ON orders TO PUBLIC",
+        expect![[r#"
         Coordinator
-    "#]]);
-    check("CREATE TABLE t (a int)", expect![[r#"
+    "#]],
+    );
+    check(
+        "CREATE TABLE t (a int)",
+        expect![[r#"
         Coordinator
-    "#]]);
-    check("CREATE SEQUENCE s", expect![[r#"
+    "#]],
+    );
+    check(
+        "CREATE SEQUENCE s",
+        expect![[r#"
         Coordinator
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -93,9 +107,12 @@ fn conversions_are_taken_from_the_text() {
             TypeChange { table: RelationName { schema: None, name: "orders" }, conversions: {"status": "length(status) + 1"} }
         "#]],
     );
-    check("ALTER TABLE orders ADD COLUMN x int", expect![[r#"
+    check(
+        "ALTER TABLE orders ADD COLUMN x int",
+        expect![[r#"
         Coordinator
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -122,9 +139,12 @@ fn refused() {
             0A000 CREATE INDEX CONCURRENTLY is not supported on distributed table "orders" yet
         "#]],
     );
-    check("CREATE INDEX CONCURRENTLY ON other (a)", expect![[r#"
+    check(
+        "CREATE INDEX CONCURRENTLY ON other (a)",
+        expect![[r#"
         Coordinator
-    "#]]);
+    "#]],
+    );
     check(
         "REINDEX TABLE orders",
         expect![[r#"
