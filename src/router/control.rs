@@ -107,14 +107,21 @@ impl Control {
 
 /// The catalog as this connection sees it; with its own uncommitted changes, if it made some.
 pub(crate) async fn load_catalog(connection: &mut ServerConnection) -> Result<Catalog> {
-    let rows = match connection.rows("SELECT howdah.catalog_json()").await {
+    let rows = match connection.rows(LOAD_CATALOG).await {
         Ok(rows) => rows,
         Err(Error::Postgres(fields)) if is_absent(fields.code()) => return Ok(empty_catalog()),
         Err(error) => return Err(error),
     };
+    catalog_of(rows)
+}
+
+/// What [`LOAD_CATALOG`] returned.
+pub(crate) fn catalog_of(rows: Vec<Vec<Option<String>>>) -> Result<Catalog> {
     let document = rows.into_iter().flatten().next().flatten().unwrap_or_default();
     parse(&document)
 }
+
+pub(crate) const LOAD_CATALOG: &str = "SELECT howdah.catalog_json()";
 
 fn parse(document: &str) -> Result<Catalog> {
     howdah_metadata::parse_catalog(document).map_err(|error| Error::Internal(error.to_string()))

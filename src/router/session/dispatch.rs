@@ -1,7 +1,7 @@
 //! Who runs a planned statement: a worker, the coordinator, or the executor.
 
 use howdah_planner::{Plan, Planned, SingleShard};
-use howdah_sql::{Kind, Literal, Statement};
+use howdah_sql::{Kind, Literal};
 
 use super::Session;
 use super::analysis::{Analyzed, Distributed};

@@ -17,8 +17,7 @@ pub(crate) struct Effects {
 }
 
 impl Effects {
-    pub(crate) const NONE: Self =
-        Self { may_change_session: false, runs_code: false, uses_sequences: false };
+    pub(crate) const NONE: Self = Self { may_change_session: false, runs_code: false, uses_sequences: false };
     pub(crate) const UNKNOWN: Self =
         Self { may_change_session: true, runs_code: false, uses_sequences: true };
 

@@ -44,7 +44,6 @@ use crate::transaction::Transaction;
 use self::block::Marks;
 use self::extended::{Pipeline, Portals, Statements};
 pub(crate) use self::plan_cache::PlanCache;
-pub(crate) use self::single_shard::{Rendering, ShardGroup, Values, shard_group};
 pub(crate) use self::start::run;
 use self::state::Kept;
 

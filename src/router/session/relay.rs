@@ -10,8 +10,8 @@ use super::analysis::Distributed;
 use crate::error::{Error, Result};
 use crate::execution::Columns;
 use crate::loopback;
-use crate::startup::fatal;
 use crate::server::{Message, error_fields, two_strings};
+use crate::startup::fatal;
 
 impl Session {
     /// Passes on messages whose type `passes`, and returns the first whose type does not.

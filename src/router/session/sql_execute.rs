@@ -15,13 +15,15 @@ use crate::settings::literal;
 impl Session {
     /// The text to run instead of an EXECUTE; `None` where the coordinator runs it.
     pub(super) async fn translate_execute(&mut self, text: &[u8]) -> Result<Option<String>> {
-        let Some(text) = str::from_utf8(text).ok().filter(|it| self.kept.has_statements() && may_execute(it)) else {
+        let Some(text) = str::from_utf8(text).ok().filter(|it| self.kept.has_statements() && may_execute(it))
+        else {
             return Ok(None);
         };
         let statements = howdah_sql::parse(text).unwrap_or_default();
         let [statement] = statements.as_slice() else { return Ok(None) };
         let NodeEnum::ExecuteStmt(execute) = statement.node() else { return Ok(None) };
-        let arguments: Option<Vec<String>> = execute.params.iter().map(|it| constant(it.node.as_ref()?)).collect();
+        let arguments: Option<Vec<String>> =
+            execute.params.iter().map(|it| constant(it.node.as_ref()?)).collect();
         let Some(arguments) = arguments else { return Ok(None) };
         let Some((prepared, types)) = self.find_prepared(&execute.name).await? else { return Ok(None) };
         if arguments.len() != types.len() || !self.is_distributed_write(&prepared) {
@@ -44,11 +46,15 @@ impl Session {
             literal(name)
         );
         let connection = self.participant(GroupId::COORDINATOR).await?;
-        let rows = connection.rows(&query).await?;
-        let Some([Some(text), types]) = rows.into_iter().next().and_then(|it| <[_; 2]>::try_from(it).ok()) else {
+        connection.queue_query(&query);
+        connection.flush().await?;
+        let rows = self.take_coordinator_rows().await?;
+        let Some([Some(text), types]) = rows.into_iter().next().and_then(|it| <[_; 2]>::try_from(it).ok())
+        else {
             return Ok(None);
         };
-        let prepared = howdah_sql::parse(&text).unwrap_or_default().into_iter().next().and_then(|it| it.inner());
+        let prepared =
+            howdah_sql::parse(&text).unwrap_or_default().into_iter().next().and_then(|it| it.inner());
         let types = types.unwrap_or_default();
         let types = types.split('|').filter(|it| !it.is_empty()).map(str::to_owned).collect();
         Ok(prepared.map(|it| (it, types)))

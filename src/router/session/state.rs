@@ -8,7 +8,7 @@ use std::sync::Arc;
 use howdah_catalog::{CatalogVersion, GroupId};
 
 use super::Session;
-use crate::control::load_catalog;
+use crate::control::{LOAD_CATALOG, catalog_of};
 use crate::error::{Error, Result};
 use crate::server::{RowsAnswer, ServerConnection};
 use crate::settings::{Settings, literal};
@@ -103,7 +103,7 @@ impl Session {
 
     /// The rows of a query sent behind another. The portal of the one before it ends only now, and closes its
     /// cursors on live tables: the loopback must be served.
-    async fn take_coordinator_rows(&mut self) -> Result<Vec<Vec<Option<String>>>> {
+    pub(super) async fn take_coordinator_rows(&mut self) -> Result<Vec<Vec<Option<String>>>> {
         let mut answer = RowsAnswer::default();
         while self.transaction.opened(GroupId::COORDINATOR).is_some_and(|it| it.is_busy()) {
             answer.take(&self.next_coordinator_message().await?);
@@ -117,7 +117,10 @@ impl Session {
             return Ok(());
         }
         let Some(connection) = self.transaction.opened(GroupId::COORDINATOR) else { return Ok(()) };
-        let catalog = Arc::new(load_catalog(connection).await?);
+        connection.queue_query(LOAD_CATALOG);
+        connection.flush().await?;
+        let rows = self.take_coordinator_rows().await?;
+        let catalog = Arc::new(catalog_of(rows)?);
         if self.transaction.is_in_progress() {
             self.overlay = Some(catalog);
         } else {

@@ -104,7 +104,8 @@ fn idle_clients_hold_nothing(served: &Served) {
 
 fn a_cancel_reaches_the_backend(served: &Served) {
     let started = Instant::now();
-    let mut child = served.program("psql").args(["-X", "-c", "SELECT pg_sleep(60)"]).spawn().expect("psql runs");
+    let mut child =
+        served.program("psql").args(["-X", "-c", "SELECT pg_sleep(60)"]).spawn().expect("psql runs");
     std::thread::sleep(Duration::from_millis(500));
     std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
     let status = child.wait().expect("psql ends");
