@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// What is sent to a client waits in a buffer until the turn ends or the buffer is full; a slow client
 /// therefore slows down whoever produces its rows.
-pub struct Client {
+pub(crate) struct Client {
     pub(crate) duplex: Duplex,
     /// What the client believes of `server_encoding`, `TimeZone`, …
     known_parameters: BTreeMap<String, String>,
@@ -46,12 +46,12 @@ impl Client {
     }
 
     /// The output buffer, for messages made in place.
-    pub fn buffer(&mut self) -> &mut BytesMut {
+    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.duplex.write
     }
 
     /// Appends a message with this body.
-    pub fn push(&mut self, tag: u8, body: &[u8]) {
+    pub(crate) fn push(&mut self, tag: u8, body: &[u8]) {
         let buffer = &mut self.duplex.write;
         buffer.extend_from_slice(&[tag]);
         let length = u32::try_from(body.len() + 4).expect("a message is smaller than 1 GiB");
@@ -59,20 +59,20 @@ impl Client {
         buffer.extend_from_slice(body);
     }
 
-    pub fn push_error(&mut self, fields: &ErrorFields) {
+    pub(crate) fn push_error(&mut self, fields: &ErrorFields) {
         backend::put_error(&mut self.duplex.write, fields);
     }
 
-    pub fn push_notice(&mut self, fields: &ErrorFields) {
+    pub(crate) fn push_notice(&mut self, fields: &ErrorFields) {
         backend::put_notice(&mut self.duplex.write, fields);
     }
 
-    pub fn push_command_complete(&mut self, tag: &str) {
+    pub(crate) fn push_command_complete(&mut self, tag: &str) {
         backend::put_command_complete(&mut self.duplex.write, tag.as_bytes());
     }
 
     /// Sends what waits if it has become much. Called between rows.
-    pub async fn flush_if_full(&mut self) -> Result<()> {
+    pub(crate) async fn flush_if_full(&mut self) -> Result<()> {
         if self.duplex.write.len() < HIGH_WATER {
             return Ok(());
         }
@@ -95,7 +95,7 @@ impl Client {
         std::mem::replace(&mut self.duplex.write, before)
     }
 
-    pub async fn flush(&mut self) -> Result<()> {
+    pub(crate) async fn flush(&mut self) -> Result<()> {
         if self.before_hold.is_some() {
             return Ok(());
         }
@@ -103,7 +103,7 @@ impl Client {
     }
 
     /// Tells the client of a parameter's value unless it knows.
-    pub fn push_parameter(&mut self, name: &str, value: &str) {
+    pub(crate) fn push_parameter(&mut self, name: &str, value: &str) {
         if self.known_parameters.get(name).is_some_and(|known| known == value) {
             return;
         }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use bytes::{BufMut, Bytes, BytesMut};
 use howdah_catalog::Catalog;
 use howdah_pg::TypeOid;
-use howdah_pg::wire::backend::{self, ColumnDescription};
-use howdah_pg::wire::{Format, Formats, frontend};
+use howdah_pg::wire::{Formats, backend, frontend};
 use howdah_planner::Planned;
 use howdah_sql::{Literal, Statement};
 
@@ -47,21 +46,6 @@ pub(crate) struct Columns {
     body: Bytes,
     /// Where in the body the format code of each column is.
     formats: Vec<usize>,
-    pub(crate) columns: Vec<ColumnDescription>,
-}
-
-impl Execution<'_> {
-    /// The format of a column of the result.
-    pub(crate) fn result_format(&self, column: usize) -> Format {
-        self.bind.map_or(Format::Text, |it| it.result_formats.of(column))
-    }
-
-    /// Writes the RowDescription, if one is due here.
-    pub(crate) fn put_description(&self, to: &mut BytesMut) {
-        if let (None, Some(columns)) = (self.bind, &self.description.columns) {
-            columns.put(to, None);
-        }
-    }
 }
 
 impl Columns {
@@ -75,7 +59,7 @@ impl Columns {
             at += it.name.len() + 1 + FIXED;
             at - 2
         });
-        Ok(Self { body: body.clone(), formats: formats.collect(), columns })
+        Ok(Self { body: body.clone(), formats: formats.collect() })
     }
 
     /// Appends the message, with the formats of a Bind.
@@ -112,6 +96,9 @@ impl Description {
 
 #[cfg(test)]
 mod tests {
+    use howdah_pg::wire::Format;
+    use howdah_pg::wire::backend::ColumnDescription;
+
     use super::*;
 
     #[test]
@@ -137,7 +124,9 @@ mod tests {
         let frontend::Message::Bind(bind) = frontend::parse(b'B', &bind[5..]).unwrap() else { panic!() };
         let mut binary = BytesMut::new();
         columns.put(&mut binary, Some(&bind.result_formats));
-        let described = Columns::parse(&binary.freeze().slice(5..)).unwrap().columns;
+        let Ok(backend::Message::RowDescription(described)) = backend::parse(b'T', &binary[5..]) else {
+            panic!()
+        };
         assert_eq!(described.iter().map(|it| it.format).collect::<Vec<_>>(), [Format::Text, Format::Binary]);
     }
 }

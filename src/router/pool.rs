@@ -5,7 +5,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::server::{ServerConnection, Startup};
 
 /// All pools of a router.
-pub struct Pools {
+pub(crate) struct Pools {
     config: PoolConfig,
     coordinator: NodeAddress,
     database: String,
@@ -41,8 +40,6 @@ pub(crate) struct Pool {
     max: usize,
     max_waiting: usize,
     state: Mutex<State>,
-    /// Grows when the node changes its primary: connections of an older term are not reused.
-    term: AtomicU64,
 }
 
 #[derive(Default)]
@@ -56,20 +53,18 @@ struct State {
 struct Idle {
     connection: Box<ServerConnection>,
     since: Instant,
-    term: u64,
 }
 
 /// What a waiter gets: a connection, or the right to open one.
 enum Grant {
-    Connection(Box<ServerConnection>, u64),
+    Connection(Box<ServerConnection>),
     Slot,
 }
 
 /// A connection on loan. Dropped clean it goes back to the pool, otherwise it is closed.
-pub struct PooledConnection {
+pub(crate) struct PooledConnection {
     connection: Option<Box<ServerConnection>>,
     pool: Arc<Pool>,
-    term: u64,
     /// The list of the session that uses it, for cancel requests.
     targets: Option<Arc<CancelTargets>>,
 }
@@ -86,7 +81,7 @@ impl Pools {
     }
 
     /// A connection to a node, to the group's database, as a role.
-    pub async fn acquire(&self, group: GroupId, user: &str) -> Result<PooledConnection> {
+    pub(crate) async fn acquire(&self, group: GroupId, user: &str) -> Result<PooledConnection> {
         self.acquire_to(group, user, &self.database).await
     }
 
@@ -105,9 +100,9 @@ impl Pools {
         let group = pool.key.group;
         let waiting = loop {
             match pool.take_or_wait(session)? {
-                Turn::Idle(mut connection, term) => {
+                Turn::Idle(mut connection) => {
                     if connection.is_alive() {
-                        return Ok(pool.lend(connection, term));
+                        return Ok(pool.lend(connection));
                     }
                     // Its server ended: then so did the others of its kind, most likely.
                     drop(connection);
@@ -119,7 +114,7 @@ impl Pools {
             }
         };
         match tokio::time::timeout(self.config.acquire_timeout, waiting).await {
-            Ok(Ok(Grant::Connection(connection, term))) => Ok(pool.lend(connection, term)),
+            Ok(Ok(Grant::Connection(connection))) => Ok(pool.lend(connection)),
             Ok(Ok(Grant::Slot)) => self.open(pool).await,
             Ok(Err(_)) | Err(_) => Err(Error::PoolTimeout(group)),
         }
@@ -135,17 +130,6 @@ impl Pools {
         pools.entry(key.clone()).or_insert_with(|| Arc::new(Pool::new(key, &self.config))).clone()
     }
 
-    /// Closes what is idle, and what is lent once it comes back: the node has a new primary, or the role
-    /// or its settings have changed.
-    pub fn close_all(&self, group: GroupId) {
-        for pool in self.pools.read().unwrap_or_else(PoisonError::into_inner).values() {
-            if pool.key.group == group {
-                pool.term.fetch_add(1, Ordering::Relaxed);
-                pool.reap(Duration::ZERO);
-            }
-        }
-    }
-
     /// Closes connections that nobody has used for long. Called now and then by the router's own loop.
     pub(crate) fn reap(&self) {
         for pool in self.pools.read().unwrap_or_else(PoisonError::into_inner).values() {
@@ -153,7 +137,7 @@ impl Pools {
         }
     }
 
-    pub fn address(&self, group: GroupId) -> Result<NodeAddress> {
+    pub(crate) fn address(&self, group: GroupId) -> Result<NodeAddress> {
         if group == GroupId::COORDINATOR {
             return Ok(self.coordinator.clone());
         }
@@ -169,7 +153,6 @@ impl Pools {
     /// Opens a connection for a slot that is already counted.
     async fn open(&self, pool: &Arc<Pool>) -> Result<PooledConnection> {
         let slot = Slot(Some(pool));
-        let term = pool.term.load(Ordering::Relaxed);
         let Key { group, user, database } = &pool.key;
         let address = self.address(*group)?;
         let opening = async {
@@ -192,7 +175,7 @@ impl Pools {
             Err(Error::Connect { group: *group, reason })
         })?;
         slot.keep();
-        Ok(pool.lend(Box::new(connection), term))
+        Ok(pool.lend(Box::new(connection)))
     }
 }
 
@@ -214,20 +197,14 @@ impl Drop for Slot<'_> {
 }
 
 enum Turn {
-    Idle(Box<ServerConnection>, u64),
+    Idle(Box<ServerConnection>),
     Open,
     Wait(oneshot::Receiver<Grant>),
 }
 
 impl Pool {
     fn new(key: Key, config: &PoolConfig) -> Self {
-        Self {
-            key,
-            max: config.max_per_node,
-            max_waiting: config.max_waiting,
-            state: Mutex::default(),
-            term: AtomicU64::new(0),
-        }
+        Self { key, max: config.max_per_node, max_waiting: config.max_waiting, state: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -240,7 +217,7 @@ impl Pool {
         let last = state.idle.len().checked_sub(1);
         if let Some(at) = own.or(last) {
             let idle = state.idle.swap_remove(at);
-            return Ok(Turn::Idle(idle.connection, idle.term));
+            return Ok(Turn::Idle(idle.connection));
         }
         if state.open < self.max {
             state.open += 1;
@@ -255,20 +232,20 @@ impl Pool {
         Ok(Turn::Wait(receiver))
     }
 
-    fn lend(self: &Arc<Self>, connection: Box<ServerConnection>, term: u64) -> PooledConnection {
-        PooledConnection { connection: Some(connection), pool: self.clone(), term, targets: None }
+    fn lend(self: &Arc<Self>, connection: Box<ServerConnection>) -> PooledConnection {
+        PooledConnection { connection: Some(connection), pool: self.clone(), targets: None }
     }
 
-    fn give_back(&self, mut connection: Box<ServerConnection>, term: u64) {
+    fn give_back(&self, mut connection: Box<ServerConnection>) {
         let mut state = self.lock();
         while let Some(waiter) = state.waiting.pop_front() {
-            match waiter.send(Grant::Connection(connection, term)) {
+            match waiter.send(Grant::Connection(connection)) {
                 Ok(()) => return,
-                Err(Grant::Connection(returned, _)) => connection = returned,
+                Err(Grant::Connection(returned)) => connection = returned,
                 Err(Grant::Slot) => unreachable!("a connection was sent"),
             }
         }
-        state.idle.push(Idle { connection, since: Instant::now(), term });
+        state.idle.push(Idle { connection, since: Instant::now() });
     }
 
     fn release_slot(&self) {
@@ -332,8 +309,8 @@ impl Drop for PooledConnection {
         if let Some(targets) = &self.targets {
             targets.remove(connection.cancelled());
         }
-        if connection.is_clean() && self.pool.term.load(Ordering::Relaxed) == self.term {
-            self.pool.give_back(connection, self.term);
+        if connection.is_clean() {
+            self.pool.give_back(connection);
         } else {
             drop(connection);
             self.pool.release_slot();

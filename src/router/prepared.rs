@@ -5,7 +5,7 @@ use std::collections::HashMap;
 /// Names are ours and say what they mean (a hash of text and types), so that a name met again is the same
 /// statement, whichever session prepared it.
 #[derive(Debug)]
-pub struct PreparedStatements {
+pub(crate) struct PreparedStatements {
     /// Name -> when it was last used.
     used: HashMap<String, u64>,
     clock: u64,
@@ -13,12 +13,12 @@ pub struct PreparedStatements {
 }
 
 impl PreparedStatements {
-    pub fn new(max: usize) -> Self {
+    pub(crate) fn new(max: usize) -> Self {
         Self { used: HashMap::new(), clock: 0, max: max.max(1) }
     }
 
     /// Whether the statement is there; counts as a use.
-    pub fn touch(&mut self, name: &str) -> bool {
+    pub(crate) fn touch(&mut self, name: &str) -> bool {
         self.clock += 1;
         match self.used.get_mut(name) {
             Some(last) => {
@@ -31,7 +31,7 @@ impl PreparedStatements {
 
     /// Notes a statement whose Parse is about to be sent; returns the one to close for it.
     #[must_use]
-    pub fn insert(&mut self, name: &str) -> Option<String> {
+    pub(crate) fn insert(&mut self, name: &str) -> Option<String> {
         self.clock += 1;
         self.used.insert(name.to_owned(), self.clock);
         if self.used.len() <= self.max {
@@ -43,12 +43,8 @@ impl PreparedStatements {
     }
 
     /// Its Parse failed, or was skipped, or somebody closed it.
-    pub fn forget(&mut self, name: &str) {
+    pub(crate) fn forget(&mut self, name: &str) {
         self.used.remove(name);
-    }
-
-    pub fn clear(&mut self) {
-        self.used.clear();
     }
 }
 

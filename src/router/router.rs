@@ -15,7 +15,7 @@ use crate::pool::Pools;
 use crate::recovery::Recovery;
 use crate::session::PlanCache;
 
-pub struct Router {
+pub(crate) struct Router {
     pub(crate) config: RouterConfig,
     pub(crate) pools: Pools,
     pub(crate) recovery: Recovery,

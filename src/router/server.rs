@@ -27,13 +27,13 @@ use crate::stream::Stream;
 
 /// One message of a server.
 #[derive(Clone, Debug)]
-pub struct Message {
-    pub tag: u8,
+pub(crate) struct Message {
+    pub(crate) tag: u8,
     /// Without tag and length.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
-pub struct ServerConnection {
+pub(crate) struct ServerConnection {
     group: GroupId,
     pub(crate) duplex: Duplex,
     status: TransactionStatus,
@@ -46,7 +46,7 @@ pub struct ServerConnection {
     /// Whether the last command was one that keeps what a block did.
     committed: bool,
     /// Statements prepared on this connection, by name.
-    pub prepared: PreparedStatements,
+    pub(crate) prepared: PreparedStatements,
     /// Commands of the prologue not yet answered.
     prologue: usize,
     /// What is on its way and ends in a ReadyForQuery.
@@ -133,7 +133,7 @@ impl ServerConnection {
         }
     }
 
-    pub fn group(&self) -> GroupId {
+    pub(crate) fn group(&self) -> GroupId {
         self.group
     }
 
@@ -150,35 +150,35 @@ impl ServerConnection {
     }
 
     /// Process id of the backend.
-    pub fn pid(&self) -> u32 {
+    pub(crate) fn pid(&self) -> u32 {
         self.cancel_key.pid
     }
 
-    pub fn cancel_key(&self) -> &CancelKey {
+    pub(crate) fn cancel_key(&self) -> &CancelKey {
         &self.cancel_key
     }
 
     /// As of the last ReadyForQuery.
-    pub fn status(&self) -> TransactionStatus {
+    pub(crate) fn status(&self) -> TransactionStatus {
         self.status
     }
 
     /// What the server reported by ParameterStatus.
-    pub fn parameters(&self) -> &BTreeMap<String, String> {
+    pub(crate) fn parameters(&self) -> &BTreeMap<String, String> {
         &self.parameters
     }
 
     /// Appends whole messages, none of which makes the server answer ReadyForQuery.
-    pub fn queue(&mut self, messages: &[u8]) {
+    pub(crate) fn queue(&mut self, messages: &[u8]) {
         self.duplex.write.extend_from_slice(messages);
     }
 
     /// The write buffer, for messages made in place; the same rule as for [`Self::queue`].
-    pub fn buffer(&mut self) -> &mut BytesMut {
+    pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.duplex.write
     }
 
-    pub fn queue_query(&mut self, sql: &str) {
+    pub(crate) fn queue_query(&mut self, sql: &str) {
         self.queue_query_bytes(sql.as_bytes());
     }
 
@@ -188,7 +188,7 @@ impl ServerConnection {
         self.expected.push_back(Expected::Query);
     }
 
-    pub fn queue_sync(&mut self) {
+    pub(crate) fn queue_sync(&mut self) {
         frontend::put_sync(&mut self.duplex.write);
         self.expected.push_back(Expected::Sync);
     }
@@ -204,7 +204,7 @@ impl ServerConnection {
     }
 
     /// A command to run before everything queued after it, unseen. Only with nothing else under way.
-    pub fn queue_prologue(&mut self, sql: &str) {
+    pub(crate) fn queue_prologue(&mut self, sql: &str) {
         debug_assert!(self.expected.is_empty(), "a prologue comes first");
         let buffer = &mut self.duplex.write;
         frontend::put_parse(buffer, b"", sql.as_bytes(), &[]);
@@ -214,7 +214,7 @@ impl ServerConnection {
     }
 
     /// Queues what brings this connection to the settings of a session.
-    pub fn queue_settings(&mut self, wanted: &Settings) {
+    pub(crate) fn queue_settings(&mut self, wanted: &Settings) {
         if self.applied.is_same(wanted) {
             return;
         }
@@ -224,12 +224,8 @@ impl ServerConnection {
         self.note_settings(wanted.clone());
     }
 
-    pub fn applied(&self) -> &Settings {
-        &self.applied
-    }
-
     /// The settings are known to be these now, by whatever way they came about.
-    pub fn note_settings(&mut self, settings: Settings) {
+    pub(crate) fn note_settings(&mut self, settings: Settings) {
         if self.status != TransactionStatus::Idle && self.applied_before.is_none() {
             self.applied_before = Some(self.applied.clone());
         }
@@ -237,12 +233,12 @@ impl ServerConnection {
     }
 
     /// After ROLLBACK TO some of the settings may be those of the savepoint: all are sent again.
-    pub fn doubt_settings(&mut self) {
+    pub(crate) fn doubt_settings(&mut self) {
         let doubtful = self.applied.doubtful();
         self.note_settings(doubtful);
     }
 
-    pub async fn flush(&mut self) -> Result<()> {
+    pub(crate) async fn flush(&mut self) -> Result<()> {
         let sent = self.duplex.flush().await;
         sent.map_err(|error| self.lost(&error))
     }
@@ -251,7 +247,7 @@ impl ServerConnection {
     ///
     /// An error of the prologue is this function's error; the connection is then idle and in order again.
     /// ErrorResponse of anything else is an ordinary message.
-    pub async fn next_message(&mut self) -> Result<Message> {
+    pub(crate) async fn next_message(&mut self) -> Result<Message> {
         loop {
             let frame = match self.duplex.next_frame().await {
                 Ok(frame) => frame,
@@ -340,7 +336,7 @@ impl ServerConnection {
     }
 
     /// Reads until nothing is under way, and returns the first error among the answers.
-    pub async fn finish(&mut self) -> Result<()> {
+    pub(crate) async fn finish(&mut self) -> Result<()> {
         let mut result = Ok(());
         while self.prologue > 0 || !self.expected.is_empty() {
             let message = self.next_message().await?;
@@ -352,14 +348,14 @@ impl ServerConnection {
     }
 
     /// Runs commands whose rows are not wanted, in one flight.
-    pub async fn run(&mut self, sql: &str) -> Result<()> {
+    pub(crate) async fn run(&mut self, sql: &str) -> Result<()> {
         self.queue_query(sql);
         self.flush().await?;
         self.finish().await
     }
 
     /// Runs a query and returns its rows as text; `None` is NULL.
-    pub async fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+    pub(crate) async fn rows(&mut self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
         self.queue_query(sql);
         self.flush().await?;
         self.take_rows().await
@@ -375,7 +371,7 @@ impl ServerConnection {
     }
 
     /// Whether something was sent whose ReadyForQuery has not come.
-    pub fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         !self.expected.is_empty() || self.prologue > 0
     }
 
@@ -419,7 +415,7 @@ impl ServerConnection {
         self.notifications
     }
 
-    pub fn is_broken(&self) -> bool {
+    pub(crate) fn is_broken(&self) -> bool {
         self.broken
     }
 
@@ -446,11 +442,6 @@ impl ServerConnection {
     /// A statement that may draw from sequences runs on it.
     pub(crate) fn note_sequences(&mut self, draws: bool) {
         self.has_sequences |= draws;
-    }
-
-    /// Never gives this connection to another session.
-    pub fn discard(&mut self) {
-        self.broken = true;
     }
 
     /// Keeps the books on messages that say something of the connection itself. Every message passes here.
@@ -557,7 +548,7 @@ impl RowsAnswer {
 }
 
 /// The values of a DataRow in text format.
-pub fn text_row(body: &[u8]) -> Vec<Option<String>> {
+pub(crate) fn text_row(body: &[u8]) -> Vec<Option<String>> {
     let mut values = Vec::new();
     let mut rest = body.get(2..).unwrap_or_default();
     while let Some((length, tail)) = rest.split_first_chunk::<4>() {

@@ -8,33 +8,29 @@ use std::sync::Arc;
 
 /// Every setting that differs from what a fresh connection of the role has. Cheap to clone and compare.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Settings(Arc<BTreeMap<String, String>>);
+pub(crate) struct Settings(Arc<BTreeMap<String, String>>);
 
 impl Settings {
-    pub fn new(values: BTreeMap<String, String>) -> Self {
+    pub(crate) fn new(values: BTreeMap<String, String>) -> Self {
         Self(Arc::new(values))
     }
 
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Whether both are one value in memory: the common case, and free to ask.
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// These settings, with another's where this has none.
     #[must_use]
-    pub fn or(&self, other: &Self) -> Self {
+    pub(crate) fn or(&self, other: &Self) -> Self {
         let mut values = BTreeMap::clone(&other.0);
         values.extend(self.0.iter().map(|(name, value)| (name.clone(), value.clone())));
         Self::new(values)
@@ -49,7 +45,7 @@ impl Settings {
     ///
     /// The role is left first and entered last: settings that the session's own role may change need not be
     /// allowed to the other.
-    pub fn commands_from(&self, applied: &Self) -> Vec<String> {
+    pub(crate) fn commands_from(&self, applied: &Self) -> Vec<String> {
         if self.is_same(applied) {
             return Vec::new();
         }

@@ -47,7 +47,7 @@ pub(crate) use self::plan_cache::PlanCache;
 pub(crate) use self::start::run;
 use self::state::Kept;
 
-pub struct Session {
+pub(crate) struct Session {
     pub(crate) router: Arc<Router>,
     /// Role the client authenticated as, and its database.
     pub(crate) user: Arc<str>,

@@ -11,19 +11,19 @@ use howdah_harness::client::Client;
 use howdah_router::{NodeAddress, PoolConfig, RouterConfig};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub struct Served {
-    pub postgres: PostgresServer,
-    pub port: u16,
+pub(crate) struct Served {
+    pub(crate) postgres: PostgresServer,
+    pub(crate) port: u16,
     runtime: Option<tokio::runtime::Runtime>,
     _stop: DropGuard,
 }
 
-pub const USER: &str = "alice";
-pub const PASSWORD: &str = "wonder'land";
-pub const DATABASE: &str = "app";
+pub(crate) const USER: &str = "alice";
+pub(crate) const PASSWORD: &str = "wonder'land";
+pub(crate) const DATABASE: &str = "app";
 
 impl Served {
-    pub fn start() -> anyhow::Result<Self> {
+    pub(crate) fn start() -> anyhow::Result<Self> {
         let postgres = PostgresServer::start()?;
         let mut admin = postgres.client("postgres")?;
         admin.simple(&format!("CREATE ROLE {USER} LOGIN PASSWORD 'wonder''land'"))?;
@@ -56,16 +56,16 @@ impl Served {
         Ok(served)
     }
 
-    pub fn client(&self) -> anyhow::Result<Client> {
+    pub(crate) fn client(&self) -> anyhow::Result<Client> {
         Client::connect_tcp(&self.address(), USER, PASSWORD, DATABASE)
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// A libpq program with the environment that leads it to the router.
-    pub fn program(&self, name: &str) -> Command {
+    pub(crate) fn program(&self, name: &str) -> Command {
         let mut command = Command::new(Path::new("/usr/bin").join(name));
         command
             .env("PGHOST", "127.0.0.1")
