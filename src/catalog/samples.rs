@@ -182,6 +182,7 @@ fn sample_type(declared: &str) -> (TypeOid, &str) {
         "uuid" => (TypeOid::UUID, "uuid"),
         "json" => (TypeOid::JSON, "json"),
         "jsonb" => (TypeOid::JSONB, "jsonb"),
+        "int[]" => (TypeOid(1007), "integer[]"),
         other => panic!("samples do not know the type {other:?}"),
     }
 }

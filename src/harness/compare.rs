@@ -28,7 +28,10 @@ pub fn difference(expected: &Reply, actual: &Reply, ordered: bool) -> Option<Str
 fn rows(reply: &Reply, ordered: bool) -> Vec<Vec<Option<String>>> {
     let mut rows = reply.rows.clone();
     for row in &mut rows {
-        row.iter_mut().zip(&reply.columns).filter(|it| it.1.type_oid == NUMERIC).for_each(|it| without_zeros(it.0));
+        row.iter_mut()
+            .zip(&reply.columns)
+            .filter(|it| it.1.type_oid == NUMERIC)
+            .for_each(|it| without_zeros(it.0));
     }
     if !ordered {
         rows.sort();

@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     Text,
     Date,
     Bool,
+    /// Values that are only compared, grouped by and handed on: types with little in common but that.
+    Opaque(&'static str),
 }
 
 /// The schema. The first column of distributed tables is the distribution column.
@@ -77,10 +79,13 @@ pub const TABLES: &[GeneratedTable] = &[
     },
     GeneratedTable {
         name: "t3",
-        columns: "k int, a int, b int, c text",
+        columns: "k int, a int, b int, c text, h timestamptz, i interval, j jsonb, u uuid, l int[], m char(4)",
         placement: Placement::Hash(1),
-        rows: "SELECT i % 12 + 5, i % 4, nullif(i % 6, 1), CASE WHEN i % 4 <> 0 THEN 'b' || (i % 3) END \
-               FROM generate_series(1, 25) i",
+        rows: "SELECT i % 12 + 5, i % 4, nullif(i % 6, 1), CASE WHEN i % 4 <> 0 THEN 'b' || (i % 3) END, \
+               CASE WHEN i % 5 <> 0 THEN timestamptz '2024-01-01 12:00:00.5+02' + i % 3 * interval '1 day' END, \
+               i % 3 * interval '1 month 2 days', CASE WHEN i % 6 <> 0 THEN jsonb_build_object('n', i % 2) END, \
+               ('00000000-0000-0000-0000-00000000000' || i % 4)::uuid, \
+               CASE WHEN i % 7 <> 0 THEN ARRAY[i % 2, NULL, i % 3] END, 'm' || i % 3 FROM generate_series(1, 25) i",
     },
     GeneratedTable {
         name: "s1",
@@ -158,6 +163,12 @@ impl Kind {
             "float8" | "real" => Self::Float,
             "date" => Self::Date,
             "bool" => Self::Bool,
+            "timestamptz" => Self::Opaque("timestamptz"),
+            "interval" => Self::Opaque("interval"),
+            "jsonb" => Self::Opaque("jsonb"),
+            "uuid" => Self::Opaque("uuid"),
+            "int[]" => Self::Opaque("int[]"),
+            "char" => Self::Opaque("char(4)"),
             _ => Self::Text,
         }
     }

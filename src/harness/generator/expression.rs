@@ -26,7 +26,8 @@ impl Generator {
         match kind {
             Kind::Int => self.int_expression(columns, depth),
             Kind::Numeric => {
-                let (a, b) = (self.expression(kind, columns, depth), self.expression(Kind::Int, columns, depth));
+                let (a, b) =
+                    (self.expression(kind, columns, depth), self.expression(Kind::Int, columns, depth));
                 match self.random.below(4) {
                     0 => format!("({a} + {b})"),
                     1 => format!("({a} * 2)"),
@@ -51,13 +52,18 @@ impl Generator {
                     3 => format!("coalesce({a}, 'none')"),
                     4 => format!("({})::text", self.expression(Kind::Int, columns, depth)),
                     _ => {
-                        let (when, other) = (self.condition(columns, depth), self.expression(kind, columns, depth));
+                        let (when, other) =
+                            (self.condition(columns, depth), self.expression(kind, columns, depth));
                         format!("CASE WHEN {when} THEN {a} ELSE {other} END")
                     }
                 }
             }
             Kind::Date => format!("({} + {})", self.expression(kind, columns, depth), self.random.below(3)),
             Kind::Bool => format!("({})", self.condition(columns, depth)),
+            Kind::Opaque(_) => {
+                let (a, when) = (self.expression(kind, columns, 0), self.condition(columns, 0));
+                format!("CASE WHEN {when} THEN {a} END")
+            }
         }
     }
 
@@ -85,17 +91,21 @@ impl Generator {
             Kind::Text => format!("'{}{}'", self.random.pick(&["a", "b", "c"]), number % 3),
             Kind::Date => format!("date '2024-01-0{}'", number + 1),
             Kind::Bool => (if number < 4 { "true" } else { "false" }).into(),
+            Kind::Opaque(name) => format!("NULL::{name}"),
         }
     }
 
     /// A condition without subqueries.
     pub(super) fn condition(&mut self, columns: &[Column], depth: usize) -> String {
-        let kind = *self.random.pick(&[Kind::Int, Kind::Int, Kind::Text, Kind::Numeric, Kind::Date, Kind::Float]);
+        let kind =
+            *self.random.pick(&[Kind::Int, Kind::Int, Kind::Text, Kind::Numeric, Kind::Date, Kind::Float]);
         let a = self.expression(kind, columns, depth.min(1));
         match self.random.below(9) {
             0 => format!("{a} IS NULL"),
             1 => format!("{a} IS NOT NULL"),
-            2 => format!("{a} IN ({}, {}, {})", self.constant(kind), self.constant(kind), self.constant(kind)),
+            2 => {
+                format!("{a} IN ({}, {}, {})", self.constant(kind), self.constant(kind), self.constant(kind))
+            }
             3 => format!("{a} BETWEEN {} AND {}", self.constant(kind), self.constant(kind)),
             4 if 0 < depth => {
                 format!("({} OR {})", self.condition(columns, depth - 1), self.condition(columns, depth - 1))
@@ -109,11 +119,36 @@ impl Generator {
         }
     }
 
+    /// One of a type without arithmetic, now and then.
+    fn opaque_aggregate(&mut self, columns: &[Column]) -> Option<(String, Kind)> {
+        let opaque: Vec<(Kind, &'static str)> = columns
+            .iter()
+            .filter_map(|it| match it.kind {
+                Kind::Opaque(name) => Some((it.kind, name)),
+                _ => None,
+            })
+            .collect();
+        if opaque.is_empty() || !self.random.chance(20) {
+            return None;
+        }
+        let (kind, name) = *self.random.pick(&opaque);
+        let value = self.expression(kind, columns, 1);
+        Some(match (name, self.random.below(3)) {
+            ("interval", 0) => (format!("avg({value})"), kind),
+            ("interval", 1) => (format!("sum({value})"), kind),
+            ("jsonb" | "uuid", _) | (_, 0) => (format!("count(DISTINCT {value})"), Kind::Int),
+            _ => (format!("max({value})"), kind),
+        })
+    }
+
     /// An aggregate whose result does not depend on the order of rows.
     pub(super) fn aggregate(&mut self, columns: &[Column]) -> (String, Kind) {
         let number = *self.random.pick(&[Kind::Int, Kind::Int, Kind::Numeric, Kind::Float]);
         let kind = *self.random.pick(&[Kind::Int, Kind::Text, Kind::Date, Kind::Numeric, Kind::Float]);
         let (x, n) = (self.expression(kind, columns, 1), self.expression(number, columns, 1));
+        if let Some(aggregate) = self.opaque_aggregate(columns) {
+            return aggregate;
+        }
         let distinct = if self.random.chance(20) { "DISTINCT " } else { "" };
         let (text, kind) = match self.random.below(14) {
             0 | 1 => ("count(*)".into(), Kind::Int),
@@ -123,7 +158,10 @@ impl Generator {
                 (format!("count(DISTINCT {})", key.unwrap_or(x)), Kind::Int)
             }
             4 | 5 => (format!("sum({distinct}{n})"), number),
-            6 => (format!("avg({distinct}{n})"), if number == Kind::Float { Kind::Float } else { Kind::Numeric }),
+            6 => (
+                format!("avg({distinct}{n})"),
+                if number == Kind::Float { Kind::Float } else { Kind::Numeric },
+            ),
             7 | 8 => (format!("min({distinct}{x})"), kind),
             9 => (format!("max({x})"), kind),
             10 => (format!("bool_or({})", self.condition(columns, 0)), Kind::Bool),

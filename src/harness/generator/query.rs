@@ -102,7 +102,15 @@ impl Generator {
                 continue;
             }
             let next = self.source(colocation, depth);
-            let join = *self.random.pick(&["JOIN", "JOIN", "JOIN", "LEFT JOIN", "LEFT JOIN", "RIGHT JOIN", "FULL JOIN"]);
+            let join = *self.random.pick(&[
+                "JOIN",
+                "JOIN",
+                "JOIN",
+                "LEFT JOIN",
+                "LEFT JOIN",
+                "RIGHT JOIN",
+                "FULL JOIN",
+            ]);
             let on = self.join_condition(&from.columns, &next.columns, join == "FULL JOIN");
             let columns = from.columns.into_iter().chain(next.columns).collect();
             from = Source { text: format!("{} {join} {} ON {on}", from.text, next.text), columns };
@@ -121,7 +129,9 @@ impl Generator {
     }
 
     fn join_condition(&mut self, left: &[Column], right: &[Column], hashable: bool) -> String {
-        let keys = |columns: &[Column]| -> Vec<Column> { columns.iter().filter(|it| it.key.is_some()).cloned().collect() };
+        let keys = |columns: &[Column]| -> Vec<Column> {
+            columns.iter().filter(|it| it.key.is_some()).cloned().collect()
+        };
         let (left_keys, right_keys) = (keys(left), keys(right));
         let mut conditions = Vec::new();
         if !left_keys.is_empty() && !right_keys.is_empty() && self.random.chance(85) {
@@ -163,7 +173,12 @@ impl Generator {
         if let Some(key) = columns.iter().find(|it| it.key == Some(1))
             && self.random.chance(10)
         {
-            conditions.push(format!("{} IN ({}, {})", key.text, self.random.below(20), self.random.below(20)));
+            conditions.push(format!(
+                "{} IN ({}, {})",
+                key.text,
+                self.random.below(20),
+                self.random.below(20)
+            ));
         }
         if conditions.is_empty() { String::new() } else { format!(" WHERE {}", conditions.join(" AND ")) }
     }
@@ -181,7 +196,8 @@ impl Generator {
         match (self.random.below(4), tested) {
             (0 | 1, Some(tested)) if tested.kind == Kind::Int => {
                 let target = inner_keys.iter().find(|it| it.kind == Kind::Int);
-                let target = target.map_or_else(|| self.expression(Kind::Int, &inner.columns, 0), |it| it.text.clone());
+                let target = target
+                    .map_or_else(|| self.expression(Kind::Int, &inner.columns, 0), |it| it.text.clone());
                 format!("{} {not}IN (SELECT {target} FROM {} WHERE {extra})", tested.text, inner.text)
             }
             (2, _) => {
@@ -214,9 +230,17 @@ impl Generator {
         let mut targets: Vec<(String, Kind)> = Vec::new();
         let key = self.key_target(columns, &mut targets, 60);
         for _ in 0..1 + self.random.below(3) {
-            let kind = *self.random.pick(&[Kind::Int, Kind::Text, Kind::Numeric, Kind::Date, Kind::Bool, Kind::Float]);
+            let kind = *self.random.pick(&[
+                Kind::Int,
+                Kind::Text,
+                Kind::Numeric,
+                Kind::Date,
+                Kind::Bool,
+                Kind::Float,
+            ]);
             targets.push((self.expression(kind, columns, 2), kind));
         }
+        self.opaque_target(columns, &mut targets, 25);
         finish("SELECT", targets, rest, "", key)
     }
 
@@ -233,6 +257,16 @@ impl Generator {
         let key = self.random.pick(&keys).clone();
         targets.push((key.text, key.kind));
         key.key.map(|it| (targets.len() - 1, it))
+    }
+
+    /// A column of one of the types without arithmetic, if there is one.
+    fn opaque_target(&mut self, columns: &[Column], targets: &mut Vec<(String, Kind)>, percent: usize) {
+        let opaque: Vec<Kind> =
+            columns.iter().map(|it| it.kind).filter(|it| matches!(it, Kind::Opaque(_))).collect();
+        if !opaque.is_empty() && self.random.chance(percent) {
+            let kind = *self.random.pick(&opaque);
+            targets.push((self.expression(kind, columns, 1), kind));
+        }
     }
 
     fn distinct(&mut self, columns: &[Column], rest: &str) -> Query {
@@ -253,7 +287,10 @@ impl Generator {
         let call = match self.random.below(4) {
             0 => format!("rank() OVER (PARTITION BY {partition} ORDER BY {order})"),
             1 => format!("count(*) OVER (PARTITION BY {partition})"),
-            2 => format!("sum({}) OVER (PARTITION BY {partition} ORDER BY {order})", self.expression(Kind::Int, columns, 0)),
+            2 => format!(
+                "sum({}) OVER (PARTITION BY {partition} ORDER BY {order})",
+                self.expression(Kind::Int, columns, 0)
+            ),
             _ => format!("dense_rank() OVER (PARTITION BY {partition} ORDER BY {order} DESC)"),
         };
         targets.push((call, Kind::Int));
@@ -267,6 +304,7 @@ impl Generator {
             let kind = *self.random.pick(&[Kind::Int, Kind::Text, Kind::Date, Kind::Bool]);
             targets.push((self.expression(kind, columns, 1), kind));
         }
+        self.opaque_target(columns, &mut targets, 15);
         let groups = targets.len();
         for _ in 0..1 + self.random.below(3) {
             let (text, kind) = self.aggregate(columns);
@@ -305,7 +343,8 @@ impl Generator {
     }
 
     fn set_operation(&mut self) -> Query {
-        let operation = *self.random.pick(&["UNION", "UNION", "UNION ALL", "UNION ALL", "INTERSECT", "EXCEPT"]);
+        let operation =
+            *self.random.pick(&["UNION", "UNION", "UNION ALL", "UNION ALL", "INTERSECT", "EXCEPT"]);
         let branch = |it: &mut Self| {
             let from = it.from(1);
             let mut targets = Vec::new();
@@ -345,7 +384,11 @@ impl Generator {
 
 /// Constants in GROUP BY would be taken for positions.
 fn group_expression(text: &str) -> String {
-    if text.starts_with(|it: char| it.is_ascii_digit()) || text.starts_with('\'') || text == "true" || text == "false" {
+    if text.starts_with(|it: char| it.is_ascii_digit())
+        || text.starts_with('\'')
+        || text == "true"
+        || text == "false"
+    {
         return format!("(({text}) IS NULL)");
     }
     text.to_owned()

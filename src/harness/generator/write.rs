@@ -7,8 +7,14 @@ impl Generator {
         let key = self.random.below(22);
         let other = self.random.below(22);
         match self.random.below(9) {
-            0 => format!("INSERT INTO t1 VALUES ({key}, {}, {other}, 'w{key}', 2.5, 0.5, date '2024-01-03', true)", key % 4),
-            1 => format!("INSERT INTO t2 (k, a, c) VALUES ({key}, 1, 'n'), ({other}, 2, NULL), ({}, NULL, 'm')", key + other),
+            0 => format!(
+                "INSERT INTO t1 VALUES ({key}, {}, {other}, 'w{key}', 2.5, 0.5, date '2024-01-03', true)",
+                key % 4
+            ),
+            1 => format!(
+                "INSERT INTO t2 (k, a, c) VALUES ({key}, 1, 'n'), ({other}, 2, NULL), ({}, NULL, 'm')",
+                key + other
+            ),
             2 => format!("UPDATE t1 SET a = coalesce(a, 0) + 1, c = 'u' WHERE k = {key}"),
             3 => format!("UPDATE t1 SET b = b + 1 WHERE a = {}", self.random.below(5)),
             4 => format!("DELETE FROM t2 WHERE k IN ({key}, {other})"),

@@ -37,7 +37,8 @@ fn written_queries_agree_with_postgres() {
     for case in cases.split("\n\n") {
         let statement = without_comments(case.split("\n----").next().unwrap_or(case));
         // Parameters and the clock differ from one execution to the next; locks do not go with UNION ALL.
-        let other = ["$1", "$2", "FOR UPDATE", "now()", "current_date", "CURRENT_TIMESTAMP", "localtimestamp"];
+        let other =
+            ["$1", "$2", "FOR UPDATE", "now()", "current_date", "CURRENT_TIMESTAMP", "localtimestamp"];
         if !statement.is_empty() && !other.iter().any(|it| statement.contains(it)) {
             oracle.check(&statement);
         }
@@ -103,7 +104,8 @@ impl Oracle {
         let ordered = is_ordered(query);
         if let Some(difference) = difference(&expected, &actual, ordered) {
             let worker = self.worker_text(&plan.template, 0);
-            self.failed.push(format!("{query}\n  {difference}\n  worker: {worker}\n  merge: {:?}", plan.merge));
+            self.failed
+                .push(format!("{query}\n  {difference}\n  worker: {worker}\n  merge: {:?}", plan.merge));
         }
     }
 
@@ -120,7 +122,8 @@ impl Oracle {
     }
 
     fn combined(&mut self, plan: &MultiShard, combine: &Combine) -> String {
-        let types = self.client.run(&self.worker_text(&plan.template, plan.shards[0]), Protocol::Simple, None);
+        let types =
+            self.client.run(&self.worker_text(&plan.template, plan.shards[0]), Protocol::Simple, None);
         let types = types.expect("the server answers").columns;
         let mut query = String::new();
         for piece in &combine.query {
@@ -217,7 +220,7 @@ fn plan(catalog: &Catalog, query: &str) -> Result<(Rung, MultiShard), String> {
         settings: Settings::default(),
     };
     match plan_request(&request) {
-        Ok((rung, plan, _)) => Ok((rung, plan)),
+        Ok(plan) => Ok(plan),
         Err(reasons) => Err(reasons.into_iter().map(|it| it.1).next_back().unwrap_or_default()),
     }
 }

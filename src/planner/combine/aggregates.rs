@@ -6,8 +6,8 @@ use howdah_sql::{Node, NodeEnum};
 
 use super::grouped::{Role, Split};
 use crate::pushdown::{
-    Block, Element, IntoNode, Refused, aggregate_of_column, call_node, cast_node, ignores_order, infer, integer_node,
-    intermediate_column, operator_node, type_of,
+    Block, Element, IntoNode, Refused, aggregate_of_column, call_node, cast_node, ignores_order, infer,
+    integer_node, intermediate_column, operator_node, type_of,
 };
 
 /// Aggregates for which duplicates do not matter.
@@ -137,7 +137,9 @@ impl Split<'_, '_> {
         let canonical = |it: &Node| self.analysis.canonical(it, &self.block.scope);
         let wanted = canonical(node);
         let index = call.args.iter().position(|it| wanted.is_some() && canonical(it) == wanted);
-        index.map(|it| above[it].clone()).ok_or_else(|| Refused::new("the order within an aggregate is not understood"))
+        index
+            .map(|it| above[it].clone())
+            .ok_or_else(|| Refused::new("the order within an aggregate is not understood"))
     }
 
     /// A value of each row, or a constant.

@@ -5,9 +5,9 @@ use howdah_sql::ast::{SelectStmt, SetOperation};
 
 use super::Parts;
 use crate::pushdown::{
-    Analysis, Block, Element, Refused, Scope, Shards, Spread, any, intermediate_column,
-    intermediate_select, is_limited, limits, not_portable,
-    output_sort_keys, require_portable, returns_set, sort_by, sort_nodes, target_node,
+    Analysis, Block, Element, Refused, Scope, Shards, Spread, any, intermediate_column, intermediate_select,
+    is_limited, limits, not_portable, output_sort_keys, require_portable, returns_set, sort_by, sort_nodes,
+    target_node,
 };
 
 pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<Parts, Refused> {
@@ -16,8 +16,7 @@ pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<Parts,
     let mut worker = block.select.clone();
     (worker.limit_count, worker.limit_offset) = (None, None);
     let on = block.select.distinct_clause.iter().filter(|it| it.node.is_some());
-    let on: Vec<usize> =
-        on.map(|it| column(analysis, block, it, &mut worker)).collect::<Result<_, _>>()?;
+    let on: Vec<usize> = on.map(|it| column(analysis, block, it, &mut worker)).collect::<Result<_, _>>()?;
     let mut sort_clause = Vec::new();
     for (node, sort) in sort_nodes(block.select)?.into_iter().zip(&block.select.sort_clause) {
         sort_clause.push(sort_by(sort, column(analysis, block, node, &mut worker)?));

@@ -3,12 +3,13 @@
 use howdah_sql::ast::{CoercionForm, LimitOption, SelectStmt};
 use howdah_sql::{Node, NodeEnum};
 
-use super::aggregates::{collects_values, count_star};
 use super::Parts;
+use super::aggregates::{collects_values, count_star};
 use super::distinct::limit_like;
 use crate::pushdown::{
     Analysis, Block, Element, Refused, aggregate, any, children, children_mut, integer_node,
-    intermediate_column, intermediate_relation, limits, not_portable, sort_by_value, sort_nodes, target_node, visit,
+    intermediate_column, intermediate_relation, limits, not_portable, sort_by_value, sort_nodes, target_node,
+    visit,
 };
 
 /// The statement, being taken apart.
@@ -100,7 +101,8 @@ impl Split<'_, '_> {
 
     fn worker_select(&self) -> SelectStmt {
         let mut select = self.block.select.clone();
-        let target = |(index, it): (usize, &WorkerColumn)| target_node(&format!("c{index}"), it.value.clone());
+        let target =
+            |(index, it): (usize, &WorkerColumn)| target_node(&format!("c{index}"), it.value.clone());
         select.target_list = self.columns.iter().enumerate().map(target).collect();
         let grouped = self.columns.iter().zip(1..).filter(|(it, _)| it.role != Role::Partial);
         select.group_clause = grouped.map(|(_, number)| integer_node(number)).collect();

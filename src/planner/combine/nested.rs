@@ -63,14 +63,14 @@ fn above(select: &SelectStmt, analysis: &mut Analysis<'_>) -> Result<(Parts, Vec
     let mut inner = match from_subquery(&mut outer) {
         Some((alias, query)) => {
             let (inner, names) = parts(query, analysis)?;
-            name_columns(&mut alias.colnames, names);
+            name_columns(&mut alias.colnames, &names);
             *query = inner.combine.clone();
             inner
         }
         None => {
             let (columns, query) = with_query(&mut outer).ok_or_else(not_alone)?;
             let (inner, names) = parts(query, analysis)?;
-            name_columns(columns, names);
+            name_columns(columns, &names);
             *query = inner.combine.clone();
             inner
         }
@@ -109,7 +109,7 @@ fn with_query(outer: &mut SelectStmt) -> Option<(&mut Vec<Node>, &mut SelectStmt
 }
 
 /// Gives columns the names that they had, behind those that the alias names itself.
-fn name_columns(written: &mut Vec<Node>, names: Vec<String>) {
+fn name_columns(written: &mut Vec<Node>, names: &[String]) {
     let more: Vec<Node> = names.iter().skip(written.len()).map(|it| name_node(it)).collect();
     written.extend(more);
 }

@@ -38,7 +38,15 @@ struct From {
 impl<'c> Analysis<'c> {
     pub(crate) fn new(catalog: &'c Catalog, table_of: Tables<'c>) -> Self {
         let (columns, tables) = (Columns::default(), BTreeMap::new());
-        Self { catalog, table_of, columns, tables, anchor: None, portable_subqueries: BTreeSet::new(), local_subqueries: 0 }
+        Self {
+            catalog,
+            table_of,
+            columns,
+            tables,
+            anchor: None,
+            portable_subqueries: BTreeSet::new(),
+            local_subqueries: 0,
+        }
     }
 
     /// The first distributed table.
@@ -59,7 +67,9 @@ impl<'c> Analysis<'c> {
         }
         let objects = self.catalog.objects();
         let itself = match node.node.as_ref() {
-            Some(NodeEnum::ColumnRef(_)) => return self.var(node, scope).is_ok_and(|it| self.columns.facts(it).portable),
+            Some(NodeEnum::ColumnRef(_)) => {
+                return self.var(node, scope).is_ok_and(|it| self.columns.facts(it).portable);
+            }
             Some(NodeEnum::CollateClause(_)) => false,
             Some(NodeEnum::TypeCast(it)) => {
                 let name = it.type_name.as_ref().and_then(|it| super::expression::builtin_name(&it.names));
@@ -78,7 +88,9 @@ impl<'c> Analysis<'c> {
             Some(NodeEnum::RowExpr(_)) => false,
             _ => true,
         };
-        itself && super::expression::children(node).is_some_and(|it| it.into_iter().all(|it| self.is_portable(it, scope)))
+        itself
+            && super::expression::children(node)
+                .is_some_and(|it| it.into_iter().all(|it| self.is_portable(it, scope)))
     }
 
     /// An expression with its columns told apart and its place forgotten: two that are equal so always have the
@@ -90,7 +102,7 @@ impl<'c> Analysis<'c> {
     }
 
     /// Understands a FROM list and puts its names into `scope`. `with`: the scope of its WITH list.
-    pub(crate) fn from_list(
+    pub(crate) fn read_list(
         &mut self,
         from: &[Node],
         with: &Scope<'_>,
@@ -98,7 +110,7 @@ impl<'c> Analysis<'c> {
     ) -> Result<Tree, Refused> {
         let mut trees = Vec::with_capacity(from.len());
         for node in from {
-            let from = self.from_item(node, with, scope)?;
+            let from = self.read_item(node, with, scope)?;
             scope.keys.extend(from.tree.leaf_keys());
             scope.items.extend(from.items);
             trees.push(from.tree);
@@ -107,7 +119,7 @@ impl<'c> Analysis<'c> {
     }
 
     /// `before`: what LATERAL may refer to.
-    fn from_item(&mut self, node: &Node, with: &Scope<'_>, before: &Scope<'_>) -> Result<From, Refused> {
+    fn read_item(&mut self, node: &Node, with: &Scope<'_>, before: &Scope<'_>) -> Result<From, Refused> {
         match node.node.as_ref() {
             Some(NodeEnum::RangeVar(it)) => self.relation(it, with),
             Some(NodeEnum::RangeSubselect(it)) => self.subselect(it, with, before),
@@ -127,7 +139,10 @@ impl<'c> Analysis<'c> {
             return self.output(&output, range.alias.as_ref(), &range.relname);
         }
         let Some(table) = (self.table_of)(range).and_then(|it| self.catalog.table(it)) else {
-            return Err(Refused::new(format!("\"{}\" is not a distributed or reference table", range.relname)));
+            return Err(Refused::new(format!(
+                "\"{}\" is not a distributed or reference table",
+                range.relname
+            )));
         };
         self.tables.insert(range.location, table.oid);
         let (relation, columns) = self.base(table)?;
@@ -157,7 +172,10 @@ impl<'c> Analysis<'c> {
         let column = table.distribution_column();
         let text = |it: &howdah_catalog::Collation| !it.deterministic;
         if column.is_none_or(|it| it.type_oid.is_user_defined() || it.collation.as_ref().is_some_and(text)) {
-            return Err(Refused::new(format!("equality of the distribution column of \"{}\" is not known", table.name)));
+            return Err(Refused::new(format!(
+                "equality of the distribution column of \"{}\" is not known",
+                table.name
+            )));
         }
         match self.anchor {
             None => self.anchor = Some((colocation, table.oid)),
@@ -199,9 +217,13 @@ impl<'c> Analysis<'c> {
             let Some(NodeEnum::List(it)) = function.node.as_ref() else {
                 return Err(Refused::new("FROM holds something that is not understood"));
             };
-            let call = it.items.first().ok_or_else(|| Refused::new("FROM holds something that is not understood"))?;
+            let call = it
+                .items
+                .first()
+                .ok_or_else(|| Refused::new("FROM holds something that is not understood"))?;
             self.check_expression(call, before)?;
-            let name = call_name(call).ok_or_else(|| Refused::new("a function in FROM has unknown columns"))?;
+            let name =
+                call_name(call).ok_or_else(|| Refused::new("a function in FROM has unknown columns"))?;
             names.push(name.clone());
             first.get_or_insert(name);
             if it.items.get(1).is_some_and(|it| it.node.is_some()) {
@@ -234,7 +256,7 @@ impl<'c> Analysis<'c> {
         let (Some(left), Some(right)) = (&join.larg, &join.rarg) else {
             return Err(Refused::new("a join is not understood"));
         };
-        let left = self.from_item(left, with, before)?;
+        let left = self.read_item(left, with, before)?;
         let seen = Scope {
             outer: before.outer,
             ctes: before.ctes.clone(),
@@ -242,7 +264,7 @@ impl<'c> Analysis<'c> {
             keys: &before.keys | &left.tree.leaf_keys(),
             certain_keys: before.certain_keys.clone(),
         };
-        let right = self.from_item(right, with, &seen)?;
+        let right = self.read_item(right, with, &seen)?;
         let mut on = Conditions::default();
         let using = using_columns(join, &left, &right)?;
         let mut pairs = Vec::new();
@@ -276,7 +298,8 @@ impl<'c> Analysis<'c> {
         on: Conditions,
         pairs: &[(String, (Var, Var))],
     ) -> Result<(Tree, Vec<(String, Var)>), Refused> {
-        let named = |pick: fn(&(Var, Var)) -> Var| pairs.iter().map(|(name, it)| (name.clone(), pick(it))).collect();
+        let named =
+            |pick: fn(&(Var, Var)) -> Var| pairs.iter().map(|(name, it)| (name.clone(), pick(it))).collect();
         match kind {
             JoinType::JoinInner => Ok((Tree::Inner { items: vec![left, right], on }, named(|it| it.0))),
             JoinType::JoinLeft => {
@@ -376,15 +399,22 @@ fn function_columns(names: &[String], node: &ast::RangeFunction) -> Result<Vec<S
     let mut columns = Vec::new();
     for name in names {
         match name.as_str() {
-            "generate_series" | "generate_subscripts" | "regexp_split_to_table" | "string_to_table"
-            | "jsonb_object_keys" | "json_object_keys" | "regexp_matches" => columns.push(name.clone()),
+            "generate_series"
+            | "generate_subscripts"
+            | "regexp_split_to_table"
+            | "string_to_table"
+            | "jsonb_object_keys"
+            | "json_object_keys"
+            | "regexp_matches" => columns.push(name.clone()),
             "unnest" => {
                 // One column for each array; of composite types it would be more, but those are users' types.
                 let arrays = node.functions.iter().filter_map(first_call).find(|it| it.0 == "unnest");
                 let count = arrays.map_or(1, |it| it.1);
                 columns.extend(std::iter::repeat_n(name.clone(), count));
             }
-            "jsonb_array_elements" | "json_array_elements" | "jsonb_array_elements_text"
+            "jsonb_array_elements"
+            | "json_array_elements"
+            | "jsonb_array_elements_text"
             | "json_array_elements_text" => columns.push("value".into()),
             "jsonb_each" | "json_each" | "jsonb_each_text" | "json_each_text" => {
                 columns.extend(["key".into(), "value".into()]);
@@ -410,14 +440,19 @@ fn using_columns(join: &ast::JoinExpr, left: &From, right: &From) -> Result<Vec<
         return Ok(join.using_clause.iter().filter_map(string).map(str::to_owned).collect());
     }
     let names = |from: &From| -> Vec<String> {
-        from.items.iter().filter(|it| it.bare_columns).flat_map(|it| it.columns.iter().map(|it| it.0.clone())).collect()
+        from.items
+            .iter()
+            .filter(|it| it.bare_columns)
+            .flat_map(|it| it.columns.iter().map(|it| it.0.clone()))
+            .collect()
     };
     let right = names(right);
     Ok(names(left).into_iter().filter(|it| right.contains(it)).collect())
 }
 
 fn bare_column(items: &[Item], name: &str) -> Result<Var, Refused> {
-    let mut found = items.iter().filter(|it| it.bare_columns).flat_map(|it| it.columns.iter()).filter(|it| it.0 == name);
+    let mut found =
+        items.iter().filter(|it| it.bare_columns).flat_map(|it| it.columns.iter()).filter(|it| it.0 == name);
     match (found.next(), found.next()) {
         (Some((_, var)), None) => Ok(*var),
         _ => Err(Refused::new(format!("the join column \"{name}\" is ambiguous"))),

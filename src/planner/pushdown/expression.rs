@@ -83,7 +83,11 @@ define_children! {
 pub(crate) fn visit<'a>(node: &'a Node, each: &mut dyn FnMut(&'a Node)) -> bool {
     each(node);
     let Some(below) = children(node) else { return false };
-    below.into_iter().fold(true, |known, it| visit(it, each) && known)
+    let mut known = true;
+    for node in below {
+        known &= visit(node, each);
+    }
+    known
 }
 
 /// Whether any node of an expression, subqueries not entered, is as asked.
@@ -224,8 +228,12 @@ pub(crate) fn integer_node(value: i32) -> Node {
 }
 
 pub(crate) fn target_node(name: &str, value: Node) -> Node {
-    let target =
-        ast::ResTarget { name: name.into(), indirection: Vec::new(), val: Some(Box::new(value)), location: -1 };
+    let target = ast::ResTarget {
+        name: name.into(),
+        indirection: Vec::new(),
+        val: Some(Box::new(value)),
+        location: -1,
+    };
     NodeEnum::ResTarget(Box::new(target)).into_node()
 }
 

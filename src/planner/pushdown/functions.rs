@@ -1,7 +1,7 @@
 //! PostgreSQL's own aggregates, set-returning and transaction-time functions, by name.
 
-use howdah_sql::ast;
 use howdah_sql::NodeEnum;
+use howdah_sql::ast;
 
 use super::expression::builtin_name;
 

@@ -5,8 +5,8 @@ use howdah_sql::{Node, NodeEnum};
 
 use super::analysis::Analysis;
 use super::expression::{
-    any, bare_name, call_node, cast_node, column_node, integer, integer_node, is_null_constant, operator_node,
-    target_node,
+    any, bare_name, call_node, cast_node, column_node, integer, integer_node, is_null_constant,
+    operator_node, target_node,
 };
 use super::functions::returns_set;
 use super::query::{Block, Element, is_limited, sort_nodes};
@@ -49,7 +49,8 @@ pub(crate) fn set_operation(
     if !select.sort_clause.is_empty() && !output.columns.iter().all(|it| it.facts.portable) {
         return Err(not_portable());
     }
-    let keys = output_sort_keys(select, &output.columns.iter().map(|it| it.name.as_str()).collect::<Vec<_>>())?;
+    let keys =
+        output_sort_keys(select, &output.columns.iter().map(|it| it.name.as_str()).collect::<Vec<_>>())?;
     plan(analysis, select.clone(), keys, output.columns.len(), 0, &output.shards)
 }
 
@@ -85,7 +86,9 @@ pub(crate) fn require_portable(analysis: &Analysis<'_>, block: &Block<'_>) -> Re
 }
 
 pub(crate) fn not_portable() -> Refused {
-    Refused::new("a value that is sorted or grouped is of a user's type, a row, or under a collation of its own")
+    Refused::new(
+        "a value that is sorted or grouped is of a user's type, a row, or under a collation of its own",
+    )
 }
 
 /// ORDER BY of a set operation: only names and numbers of output columns.
@@ -198,7 +201,10 @@ pub(crate) fn sort_key(sort: &Node, column: usize) -> Result<SortKey, Refused> {
 
 /// LIMIT and OFFSET, if they are constants or parameters.
 pub(crate) fn limits(select: &SelectStmt) -> Result<Limits, Refused> {
-    Ok(Limits { limit: bound(select.limit_count.as_deref())?, offset: bound(select.limit_offset.as_deref())? })
+    Ok(Limits {
+        limit: bound(select.limit_count.as_deref())?,
+        offset: bound(select.limit_offset.as_deref())?,
+    })
 }
 
 fn bound(node: Option<&Node>) -> Result<Option<Bound>, Refused> {
@@ -242,9 +248,9 @@ fn coalesced(value: Node) -> Node {
 fn bound_node(bound: Bound) -> Node {
     match bound {
         Bound::Constant(value) => constant(value),
-        Bound::Parameter(number) => {
-            Node { node: Some(NodeEnum::ParamRef(howdah_sql::ast::ParamRef { number: number as i32, location: -1 })) }
-        }
+        Bound::Parameter(number) => Node {
+            node: Some(NodeEnum::ParamRef(howdah_sql::ast::ParamRef { number: number as i32, location: -1 })),
+        },
     }
 }
 
@@ -253,7 +259,13 @@ fn constant(value: u64) -> Node {
         Ok(value) => integer_node(value),
         Err(_) => {
             let val = howdah_sql::ast::a_const::Val::Fval(howdah_sql::ast::Float { fval: value.to_string() });
-            Node { node: Some(NodeEnum::AConst(howdah_sql::ast::AConst { isnull: false, location: -1, val: Some(val) })) }
+            Node {
+                node: Some(NodeEnum::AConst(howdah_sql::ast::AConst {
+                    isnull: false,
+                    location: -1,
+                    val: Some(val),
+                })),
+            }
         }
     }
 }
@@ -270,7 +282,8 @@ fn sorted(
 
 fn sorted_select(worker: &SelectStmt, keys: &[SortKey], output_columns: usize) -> SelectStmt {
     let mut select = intermediate_select(output_columns);
-    select.sort_clause = keys.iter().zip(&worker.sort_clause).map(|(key, sort)| sort_by(sort, key.column)).collect();
+    select.sort_clause =
+        keys.iter().zip(&worker.sort_clause).map(|(key, sort)| sort_by(sort, key.column)).collect();
     select.limit_count.clone_from(&worker.limit_count);
     select.limit_offset.clone_from(&worker.limit_offset);
     select.limit_option = worker.limit_option;
@@ -354,7 +367,8 @@ fn check_locking(analysis: &Analysis<'_>, select: &SelectStmt) -> Result<(), Ref
     if is_limited(select) {
         return Err(Refused::new("rows are locked with a LIMIT over several shards"));
     }
-    let reference = |oid: &howdah_catalog::TableOid| analysis.catalog.table(*oid).is_none_or(|it| it.is_reference());
+    let reference =
+        |oid: &howdah_catalog::TableOid| analysis.catalog.table(*oid).is_none_or(|it| it.is_reference());
     match analysis.tables.values().any(reference) {
         true => Err(Refused::new("rows of reference tables would be locked on one node only")),
         false => Ok(()),

@@ -50,13 +50,14 @@ mod types;
 
 pub(crate) use self::analysis::{Analysis, Tables};
 pub(crate) use self::expression::{
-    IntoNode, any, call_node, cast_node, children, children_mut, integer_node, name_node, operator_node, target_node,
-    visit,
+    IntoNode, any, call_node, cast_node, children, children_mut, integer_node, name_node, operator_node,
+    target_node, visit,
 };
 pub(crate) use self::functions::{aggregate, ignores_order, returns_set};
 pub(crate) use self::merge::{
-    aggregate_of_column, combine_query, finish, intermediate_column, intermediate_relation, intermediate_select, limits,
-    not_portable, output_sort_keys, plan_limited, require_portable, sort_by, sort_by_value,
+    aggregate_of_column, combine_query, finish, intermediate_column, intermediate_relation,
+    intermediate_select, limits, not_portable, output_sort_keys, plan_limited, require_portable, sort_by,
+    sort_by_value,
 };
 pub(crate) use self::query::{Block, Element, is_limited, reject_common, sort_nodes};
 pub(crate) use self::refused::Refused;
@@ -76,12 +77,12 @@ pub(crate) type Reasons = Vec<(Rung, String)>;
 
 /// [`plan_select`] for a request, whatever functions it calls: for tests of the rules by themselves.
 #[doc(hidden)]
-pub fn plan_request(
-    request: &Request<'_>,
-) -> Result<(Rung, MultiShard, Vec<(Rung, String)>), Vec<(Rung, String)>> {
+pub fn plan_request(request: &Request<'_>) -> Result<(Rung, MultiShard), Vec<(Rung, String)>> {
     let table = |it: &RangeVar| request.names.get(&RelationName::of(it)).copied().flatten();
     match request.statement.node() {
-        NodeEnum::SelectStmt(select) => plan_select(select, request.catalog, &table),
+        NodeEnum::SelectStmt(select) => {
+            plan_select(select, request.catalog, &table).map(|(rung, plan, _)| (rung, plan))
+        }
         _ => Err(Vec::new()),
     }
 }
@@ -148,7 +149,11 @@ pub(crate) fn per_shard(
     let anchor = analysis.anchor().filter(|_| output.spread == Spread::Sharded);
     let anchor = anchor.ok_or_else(|| Refused::new("no distributed table is read"))?;
     let type_oid = anchor.distribution_column().map(|it| it.type_oid);
-    let keys = output.columns.iter().enumerate().filter(|(_, it)| it.key == Key::Certain && it.facts.type_oid == type_oid);
+    let keys = output
+        .columns
+        .iter()
+        .enumerate()
+        .filter(|(_, it)| it.key == Key::Certain && it.facts.type_oid == type_oid);
     Ok(PerShard {
         anchor: anchor.oid,
         shards: output.shards.indexes(anchor.shards().len()),
@@ -177,7 +182,9 @@ fn plan_block(
     let whole = |it: Refused| vec![(Rung::Pushdown, it.to_string()), (Rung::Combine, it.to_string())];
     let block = analysis.block(select, with).map_err(whole)?;
     if block.relation.spread != Spread::Sharded {
-        return Err(whole(Refused::new("FROM has no distributed table whose shards could be read one by one")));
+        return Err(whole(Refused::new(
+            "FROM has no distributed table whose shards could be read one by one",
+        )));
     }
     let pushed = block.per_shard().and_then(|()| merge::block(analysis, &block));
     let reason = match pushed {

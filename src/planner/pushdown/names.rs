@@ -15,12 +15,16 @@ fn figure(node: &Node) -> Option<(String, bool)> {
     let good = |it: &str| Some((it.to_owned(), true));
     match node.node.as_ref()? {
         NodeEnum::ColumnRef(it) => it.fields.iter().rev().find_map(string).and_then(good),
-        NodeEnum::AIndirection(it) => it.indirection.iter().rev().find_map(string).and_then(good).or_else(|| figure(it.arg.as_ref()?)),
+        NodeEnum::AIndirection(it) => {
+            it.indirection.iter().rev().find_map(string).and_then(good).or_else(|| figure(it.arg.as_ref()?))
+        }
         NodeEnum::FuncCall(it) => it.funcname.last().and_then(string).and_then(good),
         NodeEnum::AExpr(it) if it.kind() == AExprKind::AexprNullif => good("nullif"),
         NodeEnum::TypeCast(it) => {
             let inner = it.arg.as_deref().and_then(figure).filter(|it| it.1);
-            inner.or_else(|| it.type_name.as_ref()?.names.last().and_then(string).map(|it| (it.to_owned(), false)))
+            inner.or_else(|| {
+                it.type_name.as_ref()?.names.last().and_then(string).map(|it| (it.to_owned(), false))
+            })
         }
         NodeEnum::CollateClause(it) => figure(it.arg.as_ref()?),
         NodeEnum::GroupingFunc(_) => good("grouping"),
@@ -61,9 +65,13 @@ fn value_function(op: SqlValueFunctionOp) -> &'static str {
         SqlValueFunctionOp::SqlvalueFunctionOpUndefined => "?column?",
         SqlValueFunctionOp::SvfopCurrentDate => "current_date",
         SqlValueFunctionOp::SvfopCurrentTime | SqlValueFunctionOp::SvfopCurrentTimeN => "current_time",
-        SqlValueFunctionOp::SvfopCurrentTimestamp | SqlValueFunctionOp::SvfopCurrentTimestampN => "current_timestamp",
+        SqlValueFunctionOp::SvfopCurrentTimestamp | SqlValueFunctionOp::SvfopCurrentTimestampN => {
+            "current_timestamp"
+        }
         SqlValueFunctionOp::SvfopLocaltime | SqlValueFunctionOp::SvfopLocaltimeN => "localtime",
-        SqlValueFunctionOp::SvfopLocaltimestamp | SqlValueFunctionOp::SvfopLocaltimestampN => "localtimestamp",
+        SqlValueFunctionOp::SvfopLocaltimestamp | SqlValueFunctionOp::SvfopLocaltimestampN => {
+            "localtimestamp"
+        }
         SqlValueFunctionOp::SvfopCurrentRole => "current_role",
         SqlValueFunctionOp::SvfopCurrentUser => "current_user",
         SqlValueFunctionOp::SvfopUser => "user",

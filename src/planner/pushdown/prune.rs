@@ -64,7 +64,11 @@ fn hash(key: TypeOid, compared: TypeOid, value: &Value) -> Option<i32> {
     const INTEGERS: &[TypeOid] = &[TypeOid::INT2, TypeOid::INT4, TypeOid::INT8];
     const STRINGS: &[TypeOid] = &[TypeOid::TEXT, TypeOid::VARCHAR];
     let text = match value {
-        Value::Number(text) | Value::Text(text) if INTEGERS.contains(&key) && INTEGERS.contains(&compared) => text.trim(),
+        Value::Number(text) | Value::Text(text)
+            if INTEGERS.contains(&key) && INTEGERS.contains(&compared) =>
+        {
+            text.trim()
+        }
         Value::Text(text) if STRINGS.contains(&key) && STRINGS.contains(&compared) => text,
         Value::Text(text) if key == TypeOid::UUID && compared == key => text,
         _ => return None,

@@ -5,7 +5,9 @@ use howdah_sql::{Node, NodeEnum};
 
 use super::analysis::{Analysis, uses_own_columns};
 use super::columns::{Facts, Var};
-use super::expression::{any, bare_name, children, column_node, column_ref, integer, is_null_constant, operator};
+use super::expression::{
+    any, bare_name, children, column_node, column_ref, integer, is_null_constant, operator,
+};
 use super::functions::{aggregate, ignores_order, is_aggregate, is_window};
 use super::names::output_name;
 use super::refused::Refused;
@@ -190,7 +192,9 @@ impl Block<'_> {
             Some(NodeEnum::WindowDef(it)) if it.name == base && it.refname.is_empty() => Some(it),
             _ => None,
         });
-        named.map(|it| it.partition_clause.as_slice()).ok_or_else(|| Refused::new("a window is not understood"))
+        named
+            .map(|it| it.partition_clause.as_slice())
+            .ok_or_else(|| Refused::new("a window is not understood"))
     }
 
     /// Whether a query without distributed tables gives the same on every node, whatever the order of rows there.
@@ -245,7 +249,8 @@ impl Analysis<'_> {
             let Some(NodeEnum::CommonTableExpr(cte)) = cte.node.as_ref() else {
                 return Err(Refused::new("WITH is not understood"));
             };
-            let Some(NodeEnum::SelectStmt(query)) = cte.ctequery.as_ref().and_then(|it| it.node.as_ref()) else {
+            let Some(NodeEnum::SelectStmt(query)) = cte.ctequery.as_ref().and_then(|it| it.node.as_ref())
+            else {
                 return Err(Refused::new("WITH holds a statement that writes"));
             };
             let mut output = self.query(query, with)?;
@@ -266,7 +271,7 @@ impl Analysis<'_> {
     ) -> Result<Block<'s>, Refused> {
         let local_before = self.local_subqueries;
         let mut scope = Scope::inside(with);
-        let tree = self.from_list(&select.from_clause, with, &mut scope)?;
+        let tree = self.read_list(&select.from_clause, with, &mut scope)?;
         let holds = match &select.where_clause {
             Some(it) => self.conditions(it, &scope)?,
             None => Conditions::default(),
@@ -276,7 +281,8 @@ impl Analysis<'_> {
         scope.certain_keys = relation.keys.clone();
         let targets = self.targets(select, &scope)?;
         let where_clause = select.where_clause.as_deref();
-        let expressions = targets.iter().map(|it| &it.value).chain(where_clause).chain(select.having_clause.as_deref());
+        let expressions =
+            targets.iter().map(|it| &it.value).chain(where_clause).chain(select.having_clause.as_deref());
         expressions.into_iter().try_for_each(|it| self.check_expression(it, &scope))?;
         let mut block = Block { select, scope, relation: relation.clone(), targets };
         self.check_clauses(&block)?;
@@ -303,7 +309,9 @@ impl Analysis<'_> {
                 return Err(Refused::new("a window is not understood"));
             };
             let parts = it.partition_clause.iter().chain(&it.order_clause).chain(it.start_offset.as_deref());
-            parts.chain(it.end_offset.as_deref()).try_for_each(|it| self.check_expression(it, &block.scope))?;
+            parts
+                .chain(it.end_offset.as_deref())
+                .try_for_each(|it| self.check_expression(it, &block.scope))?;
         }
         Ok(())
     }
@@ -320,8 +328,7 @@ impl Analysis<'_> {
             match star(value) {
                 Some(relation) => targets.extend(self.expand_star(relation, scope)?),
                 None => {
-                    let name =
-                        if target.name.is_empty() { output_name(value) } else { target.name.clone() };
+                    let name = if target.name.is_empty() { output_name(value) } else { target.name.clone() };
                     let resolved = column_ref(value).map(|_| scope.resolve(value)).transpose()?;
                     let var = resolved.filter(|it| !it.outer).map(|it| it.var);
                     targets.push(Target { name, value: value.clone(), var });
@@ -417,7 +424,8 @@ impl Analysis<'_> {
     }
 
     fn check_sublink(&mut self, link: &ast::SubLink, scope: &Scope<'_>) -> Result<(), Refused> {
-        let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_ref().and_then(|it| it.node.as_ref()) else {
+        let Some(NodeEnum::SelectStmt(select)) = link.subselect.as_ref().and_then(|it| it.node.as_ref())
+        else {
             return Err(Refused::new("a subquery in an expression is not understood"));
         };
         let output = self.query(select, scope)?;
@@ -425,9 +433,9 @@ impl Analysis<'_> {
             self.portable_subqueries.insert(link.location);
         }
         match output.spread {
-            Spread::Everywhere if link.sub_link_type() == SubLinkType::ArraySublink => {
-                Err(Refused::new("an array is built of rows of reference tables, whose order may differ between nodes"))
-            }
+            Spread::Everywhere if link.sub_link_type() == SubLinkType::ArraySublink => Err(Refused::new(
+                "an array is built of rows of reference tables, whose order may differ between nodes",
+            )),
             Spread::Everywhere => Ok(()),
             Spread::Local => {
                 self.local_subqueries += 1;
@@ -445,7 +453,12 @@ impl Analysis<'_> {
 
     /// Whether `(…) IN (subquery)` compares a distribution column with one: then only rows of the same shard
     /// group can match, and those of others make it false, never NULL.
-    fn compares_keys(&mut self, link: &ast::SubLink, output: &Output, scope: &Scope<'_>) -> Result<bool, Refused> {
+    fn compares_keys(
+        &mut self,
+        link: &ast::SubLink,
+        output: &Output,
+        scope: &Scope<'_>,
+    ) -> Result<bool, Refused> {
         let compares = match link.sub_link_type() {
             SubLinkType::AnySublink => matches!(operator(&link.oper_name), None | Some("=")),
             SubLinkType::AllSublink => operator(&link.oper_name) == Some("<>"),
@@ -477,8 +490,11 @@ fn combine_outputs(op: SetOperation, all: bool, left: Output, right: Output) -> 
         (Spread::Everywhere, Spread::Everywhere) => Spread::Everywhere,
         (Spread::Everywhere | Spread::Local, Spread::Everywhere | Spread::Local) => Spread::Local,
         (Spread::Sharded, Spread::Sharded) => {
-            if !(union && all) && !same_key_column(&left, &right) {
-                return Err(Refused::new("the distribution column is not in the same place on both sides of a set operation"));
+            let needs_key = !(union && all);
+            if needs_key && !same_key_column(&left, &right) {
+                return Err(Refused::new(
+                    "the distribution column is not in the same place on both sides of a set operation",
+                ));
             }
             Spread::Sharded
         }
@@ -554,4 +570,3 @@ pub(crate) fn sort_nodes(select: &SelectStmt) -> Result<Vec<&Node>, Refused> {
     select.sort_clause.iter().try_for_each(sort)?;
     Ok(select.sort_clause.iter().flat_map(|it| children(it).unwrap_or_default()).collect())
 }
-

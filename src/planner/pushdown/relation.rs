@@ -71,11 +71,23 @@ pub(crate) struct Conditions {
 #[derive(Clone, Debug)]
 pub(crate) enum Tree {
     Leaf(Relation),
-    Inner { items: Vec<Tree>, on: Conditions },
+    Inner {
+        items: Vec<Tree>,
+        on: Conditions,
+    },
     /// Every row of the first is kept.
-    Left { kept: Box<Tree>, optional: Box<Tree>, on: Conditions },
+    Left {
+        kept: Box<Tree>,
+        optional: Box<Tree>,
+        on: Conditions,
+    },
     /// `merged`: columns of USING as (left, right, merged).
-    Full { left: Box<Tree>, right: Box<Tree>, on: Conditions, merged: Vec<(Var, Var, Var)> },
+    Full {
+        left: Box<Tree>,
+        right: Box<Tree>,
+        on: Conditions,
+        merged: Vec<(Var, Var, Var)>,
+    },
 }
 
 impl Shards {
@@ -115,7 +127,8 @@ impl Relation {
 
     /// The relation of a subquery in FROM, with fresh columns.
     pub(crate) fn of_output(output: &Output, columns: &mut Columns) -> (Self, Vec<(String, Var)>) {
-        let mut relation = Self { spread: output.spread, shards: output.shards.clone(), ..Self::everywhere() };
+        let mut relation =
+            Self { spread: output.spread, shards: output.shards.clone(), ..Self::everywhere() };
         let mut named = Vec::with_capacity(output.columns.len());
         for column in &output.columns {
             let var = columns.add(column.facts.clone());
@@ -201,7 +214,7 @@ impl Tree {
             Self::Left { kept, optional, on } => {
                 let kept = kept.relation(holds, outer)?;
                 let optional = optional.relation(on, outer)?;
-                join_left(kept, optional, on)
+                join_left(&kept, &optional, on)
             }
             Self::Full { left, right, on, merged } => {
                 let none = Conditions::default();
@@ -244,14 +257,14 @@ fn join_inner(relations: Vec<Relation>, holds: &Conditions, outer: &Vars) -> Res
     Ok(joined)
 }
 
-fn join_left(kept: Relation, optional: Relation, on: &Conditions) -> Result<Relation, Refused> {
+fn join_left(kept: &Relation, optional: &Relation, on: &Conditions) -> Result<Relation, Refused> {
     match (kept.spread, optional.spread) {
         (Spread::Everywhere | Spread::Local, Spread::Sharded) => {
             return Err(Refused::new(
                 "an outer join keeps all rows of a relation that every shard has, so that each shard would repeat them",
             ));
         }
-        (Spread::Sharded, Spread::Sharded) => require_key_join(&kept, &optional, on)?,
+        (Spread::Sharded, Spread::Sharded) => require_key_join(kept, optional, on)?,
         _ => {}
     }
     let spread = match (kept.spread, optional.spread) {
@@ -261,7 +274,7 @@ fn join_left(kept: Relation, optional: Relation, on: &Conditions) -> Result<Rela
     let keys = &kept.keys & &kept.own;
     let nullable_keys = &(&kept.own_keys() - &keys) | &optional.own_keys();
     let own = &kept.own | &optional.own;
-    Ok(Relation { spread, keys, nullable_keys, own, shards: kept.shards })
+    Ok(Relation { spread, keys, nullable_keys, own, shards: kept.shards.clone() })
 }
 
 fn join_full(
@@ -326,7 +339,9 @@ impl Classes {
             [] => Ok(Connection::Nothing),
             all if self.reaches_all(outer, all) => Ok(Connection::ToOuter),
             [first, rest @ ..] if self.reaches_all(first, rest) => Ok(Connection::Together),
-            _ => Err(Refused::new("distributed tables are joined on other columns than their distribution columns")),
+            _ => Err(Refused::new(
+                "distributed tables are joined on other columns than their distribution columns",
+            )),
         }
     }
 

@@ -78,7 +78,10 @@ impl<'a> Scope<'a> {
 
     /// The columns that `*` stands for.
     pub(crate) fn star(&self) -> impl Iterator<Item = (&Item, &(String, Var))> {
-        self.items.iter().filter(|it| it.bare_columns).flat_map(|it| it.columns.iter().map(move |column| (it, column)))
+        self.items
+            .iter()
+            .filter(|it| it.bare_columns)
+            .flat_map(|it| it.columns.iter().map(move |column| (it, column)))
     }
 
     /// The nearest relation with this name.

@@ -22,12 +22,16 @@ pub(crate) fn worker_template(
     tables: &BTreeMap<i32, TableOid>,
 ) -> Result<Template, Refused> {
     let marks = Cell::new(0);
-    mark_select(&mut select, &mut |node| marks.set(marks.get() + usize::from(mark_time(node))), &mut |range| {
-        if let Some(oid) = tables.get(&range.location) {
-            mark_table(range, *oid);
-            marks.set(marks.get() + 1);
-        }
-    });
+    mark_select(
+        &mut select,
+        &mut |node| marks.set(marks.get() + usize::from(mark_time(node))),
+        &mut |range| {
+            if let Some(oid) = tables.get(&range.location) {
+                mark_table(range, *oid);
+                marks.set(marks.get() + 1);
+            }
+        },
+    );
     let mut template = Template::default();
     let mut found = 0;
     for part in parts(&deparse(select)?) {
@@ -80,9 +84,13 @@ fn time_type(op: SqlValueFunctionOp) -> Option<&'static str> {
     match op {
         SqlValueFunctionOp::SvfopCurrentDate => Some("date"),
         SqlValueFunctionOp::SvfopCurrentTime | SqlValueFunctionOp::SvfopCurrentTimeN => Some("timetz"),
-        SqlValueFunctionOp::SvfopCurrentTimestamp | SqlValueFunctionOp::SvfopCurrentTimestampN => Some("timestamptz"),
+        SqlValueFunctionOp::SvfopCurrentTimestamp | SqlValueFunctionOp::SvfopCurrentTimestampN => {
+            Some("timestamptz")
+        }
         SqlValueFunctionOp::SvfopLocaltime | SqlValueFunctionOp::SvfopLocaltimeN => Some("time"),
-        SqlValueFunctionOp::SvfopLocaltimestamp | SqlValueFunctionOp::SvfopLocaltimestampN => Some("timestamp"),
+        SqlValueFunctionOp::SvfopLocaltimestamp | SqlValueFunctionOp::SvfopLocaltimestampN => {
+            Some("timestamp")
+        }
         SqlValueFunctionOp::SqlvalueFunctionOpUndefined
         | SqlValueFunctionOp::SvfopCurrentRole
         | SqlValueFunctionOp::SvfopCurrentUser
@@ -183,8 +191,12 @@ fn mark_select(select: &mut SelectStmt, each: Expressions<'_>, range: Ranges<'_>
         &mut select.window_clause,
     ];
     lists.into_iter().flatten().for_each(|it| mark_expression(it, each, range));
-    let singles =
-        [&mut select.where_clause, &mut select.having_clause, &mut select.limit_count, &mut select.limit_offset];
+    let singles = [
+        &mut select.where_clause,
+        &mut select.having_clause,
+        &mut select.limit_count,
+        &mut select.limit_offset,
+    ];
     singles.into_iter().flatten().for_each(|it| mark_expression(it, each, range));
 }
 
@@ -197,11 +209,16 @@ fn mark_query(node: &mut Node, each: Expressions<'_>, range: Ranges<'_>) {
 fn mark_from(node: &mut Node, each: Expressions<'_>, range: Ranges<'_>) {
     match node.node.as_mut() {
         Some(NodeEnum::RangeVar(it)) => range(it),
-        Some(NodeEnum::RangeSubselect(it)) => it.subquery.iter_mut().for_each(|it| mark_query(it, each, range)),
+        Some(NodeEnum::RangeSubselect(it)) => {
+            it.subquery.iter_mut().for_each(|it| mark_query(it, each, range))
+        }
         Some(NodeEnum::RangeFunction(it)) => it.functions.iter_mut().for_each(|it| {
             // A list of the call and its column definitions, of which there are none.
             if let Some(NodeEnum::List(it)) = it.node.as_mut() {
-                it.items.iter_mut().filter(|it| it.node.is_some()).for_each(|it| mark_expression(it, each, range));
+                it.items
+                    .iter_mut()
+                    .filter(|it| it.node.is_some())
+                    .for_each(|it| mark_expression(it, each, range));
             }
         }),
         Some(NodeEnum::JoinExpr(it)) => {
@@ -218,12 +235,15 @@ fn mark_expression(node: &mut Node, each: Expressions<'_>, range: Ranges<'_>) {
     match node.node.as_mut() {
         Some(NodeEnum::ResTarget(it)) => {
             // A constant in place of now() must not change the name that the column has for an outer query.
-            if let Some(value) = it.val.as_deref().filter(|value| it.name.is_empty() && any(value, &is_time)) {
+            if let Some(value) = it.val.as_deref().filter(|value| it.name.is_empty() && any(value, &is_time))
+            {
                 it.name = output_name(value);
             }
             it.val.iter_mut().for_each(|it| mark_expression(it, each, range));
         }
-        Some(NodeEnum::GroupingSet(it)) => it.content.iter_mut().for_each(|it| mark_expression(it, each, range)),
+        Some(NodeEnum::GroupingSet(it)) => {
+            it.content.iter_mut().for_each(|it| mark_expression(it, each, range))
+        }
         Some(NodeEnum::WindowDef(it)) => {
             let lists = it.partition_clause.iter_mut().chain(&mut it.order_clause);
             let offsets = it.start_offset.as_deref_mut().into_iter().chain(it.end_offset.as_deref_mut());

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use howdah_catalog::{Catalog, Sample};
-use howdah_sql::ast::RangeVar;
 use howdah_sql::NodeEnum;
+use howdah_sql::ast::RangeVar;
 
 use super::plan_select;
 use crate::{Bound, Combine, CombinePiece, Merge, MultiShard, Piece, Template};
@@ -25,10 +25,11 @@ fn plans_are_as_written_down() {
         let comments: String = comments.map(|it| format!("{it}\n")).collect();
         let statement = &statement[comments.len().min(statement.len())..];
         if statement.is_empty() {
-            write!(actual, "{}\n", comments).expect("a string takes all");
+            writeln!(actual, "{comments}").expect("a string takes all");
             continue;
         }
-        write!(actual, "{comments}{statement}\n----\n{}\n", plan_text(&catalog, statement)).expect("a string takes all");
+        write!(actual, "{comments}{statement}\n----\n{}\n", plan_text(&catalog, statement))
+            .expect("a string takes all");
     }
     if std::env::var_os("UPDATE_EXPECT").is_some() {
         std::fs::write(path, &actual).expect("the cases can be written");
@@ -44,7 +45,12 @@ fn catalog() -> Catalog {
     Sample::new(2)
         .hash("t1", "k int, a int, b bigint, c text, d numeric(10,2), e float8, f date, g bool", 1, 4)
         .hash("t2", "k int, a int, b smallint, c varchar(20), d numeric, e real, f date, g bool", 1, 4)
-        .hash("t3", "k int, a int, b int, c text", 1, 4)
+        .hash(
+            "t3",
+            "k int, a int, b int, c text, h timestamptz, i interval, j jsonb, u uuid, l int[], m char(4)",
+            1,
+            4,
+        )
         .hash("s1", "sk text, a int, b bigint, c text", 2, 4)
         .reference("r1", "id int, a int, c text, d numeric")
         .reference("r2", "id int, b bigint, g bool")
@@ -58,8 +64,11 @@ fn plan_text(catalog: &Catalog, statement: &str) -> String {
     match plan_select(select, catalog, &table) {
         Ok((rung, plan, reasons)) => {
             let mut text = format!("{}, shards {:?}\n", rung.name(), plan.shards);
-            reasons.iter().for_each(|(rung, reason)| writeln!(text, "  not {}: {reason}", rung.name()).expect("a string takes all"));
-            write!(text, "  worker: {}\n  {}\n", template_text(catalog, &plan.template), merge_text(&plan)).expect("a string takes all");
+            reasons.iter().for_each(|(rung, reason)| {
+                writeln!(text, "  not {}: {reason}", rung.name()).expect("a string takes all")
+            });
+            write!(text, "  worker: {}\n  {}\n", template_text(catalog, &plan.template), merge_text(&plan))
+                .expect("a string takes all");
             text
         }
         Err(mut reasons) => {
