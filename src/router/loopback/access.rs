@@ -31,8 +31,8 @@ impl WorkerAccess {
         Ok(key)
     }
 
-    /// Makes sure that shards of this owner can be read on a worker. False if the role is not there: it may have been made by
-    /// a transaction that has not committed.
+    /// Makes sure that shards of this owner can be read on a worker. False if that is for the caller's transaction to do: the
+    /// role, or what is to be made for it, may be its own work that has not committed.
     pub(crate) async fn own(
         &self,
         pools: &Pools,
@@ -46,13 +46,17 @@ impl WorkerAccess {
         }
         let mut connection = pools.acquire(group, superuser).await?;
         // The key must not be in the text: roles that may monitor read it in pg_stat_activity.
-        let own = format!("SELECT howdah.own(key, {}) FROM howdah.live_key", howdah_sql::quote_literal(owner));
+        // It does not wait: the transaction that it would wait for may be the caller's own, which makes them itself then.
+        let own = format!(
+            "SET LOCAL lock_timeout = '100ms'; SELECT howdah.own(key, {}) FROM howdah.live_key",
+            howdah_sql::quote_literal(owner)
+        );
         match connection.run(&own).await {
             Ok(()) => {
                 self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(entry);
                 Ok(true)
             }
-            Err(error) if error.sqlstate().as_str() == "42704" => Ok(false),
+            Err(error) if matches!(error.sqlstate().as_str(), "42704" | "55P03") => Ok(false),
             Err(error) => Err(error),
         }
     }
