@@ -150,13 +150,9 @@ impl Commit {
         (commit, actions)
     }
 
+    #[cfg(test)]
     pub(crate) fn is_done(&self) -> bool {
         matches!(self.state, State::Done)
-    }
-
-    /// True from the moment that only the coordinator knows the outcome.
-    pub(crate) fn is_deciding(&self) -> bool {
-        matches!(self.state, State::Deciding { .. } | State::Resolving { .. })
     }
 
     pub(crate) fn handle(&mut self, event: Event) -> Vec<Action> {

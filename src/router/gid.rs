@@ -76,10 +76,6 @@ impl InFlight {
         Self(Arc::new(Shared { router, sequence: AtomicU64::new(1), living: Mutex::default() }))
     }
 
-    pub(crate) fn router(&self) -> RouterId {
-        self.0.router
-    }
-
     /// A new name, in flight until the guard is dropped.
     pub(crate) fn begin(&self) -> Owned {
         let sequence = self.0.sequence.fetch_add(1, Ordering::Relaxed);

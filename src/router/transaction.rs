@@ -25,7 +25,7 @@ use crate::settings::{Settings, quote_identifier};
 
 /// The block a client is in, as it sees it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Block {
+pub(crate) enum Block {
     /// Each statement commits by itself.
     #[default]
     None,
@@ -38,7 +38,7 @@ pub enum Block {
 }
 
 #[derive(Default)]
-pub struct Transaction {
+pub(crate) struct Transaction {
     block: Block,
     /// A statement outside of any block that needs a transaction on its nodes nonetheless: it writes on
     /// several, or the coordinator runs it and reaches workers through live tables.
@@ -99,12 +99,12 @@ struct Participant {
 }
 
 impl Transaction {
-    pub fn block(&self) -> Block {
+    pub(crate) fn block(&self) -> Block {
         self.block
     }
 
     /// What ReadyForQuery says.
-    pub fn status(&self) -> TransactionStatus {
+    pub(crate) fn status(&self) -> TransactionStatus {
         match self.block {
             Block::None | Block::Implicit => TransactionStatus::Idle,
             Block::Explicit => TransactionStatus::InTransaction,
@@ -113,13 +113,13 @@ impl Transaction {
     }
 
     /// BEGIN, or the start of an implicit block. No node is touched yet.
-    pub fn begin(&mut self, block: Block, command: &str) {
+    pub(crate) fn begin(&mut self, block: Block, command: &str) {
         self.block = block;
         self.begin = command.to_owned();
     }
 
     /// BEGIN in an implicit block makes it explicit, with what was done in it.
-    pub fn make_explicit(&mut self) {
+    pub(crate) fn make_explicit(&mut self) {
         self.block = Block::Explicit;
     }
 
@@ -134,7 +134,7 @@ impl Transaction {
     }
 
     /// A statement failed, on whatever node.
-    pub fn fail(&mut self) {
+    pub(crate) fn fail(&mut self) {
         self.statement_failed = true;
         if self.block == Block::Explicit {
             self.block = Block::Failed;
@@ -142,7 +142,7 @@ impl Transaction {
     }
 
     /// A connection that is already part of it.
-    pub fn opened(&mut self, group: GroupId) -> Option<&mut ServerConnection> {
+    pub(crate) fn opened(&mut self, group: GroupId) -> Option<&mut ServerConnection> {
         self.participants.get_mut(&group).map(|it| &mut *it.connection)
     }
 
@@ -164,11 +164,6 @@ impl Transaction {
 
     pub(crate) fn wrote_on(&self, group: GroupId) -> bool {
         self.participants.get(&group).is_some_and(|it| it.wrote)
-    }
-
-    /// Whether any statement so far may have changed data.
-    pub(crate) fn wrote(&self) -> bool {
-        self.participants.values().any(|it| it.wrote)
     }
 
     /// The workers that wrote.
@@ -238,11 +233,6 @@ impl Transaction {
     /// The commit or its resolution is over: the next one gets a new name.
     pub(crate) fn forget_id(&mut self) {
         self.owned = None;
-    }
-
-    /// Takes a connection out of it.
-    pub(crate) fn remove(&mut self, group: GroupId) -> Option<PooledConnection> {
-        self.participants.remove(&group).map(|it| it.connection)
     }
 
     /// As before BEGIN; what it used is handed out.
@@ -315,11 +305,6 @@ impl Session {
             self.participant(group).await?;
         }
         Ok(())
-    }
-
-    /// The connections of nodes that take part already, all at once.
-    pub(crate) fn connections(&mut self) -> impl Iterator<Item = (GroupId, &mut ServerConnection)> {
-        self.transaction.connections()
     }
 
     /// Reads the rows of everything that is under way on the coordinator, as text.

@@ -29,6 +29,7 @@ pub(crate) struct Layout {
     pub(crate) distribution: usize,
 }
 
+#[cfg(test)]
 impl Format {
     pub(crate) fn text() -> Self {
         Self::Text { delimiter: b'\t', null: b"\\N".to_vec() }

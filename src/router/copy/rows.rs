@@ -89,10 +89,6 @@ impl Rows {
         Self { layout, line_end: LineEnd::Unknown, place: Place::Start, line: 0, searched: 0, quoted: false }
     }
 
-    pub(crate) fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
     /// The line that is being read, for the context of errors.
     pub(crate) fn line(&self) -> u64 {
         self.line

@@ -4,6 +4,8 @@
 //! the catalog and nothing has to be cleaned up. They are held in memory here until the last one has come;
 //! [`MAX_BYTES`] bounds that.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use howdah_catalog::GroupId;
 use howdah_pg::TypeOid;
@@ -13,6 +15,7 @@ use howdah_planner::{Combine, CombinePiece};
 
 use super::gather::Sink;
 use super::rows::values;
+use super::task::{ColumnFormat, RowFormats};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::execution::Execution;
@@ -25,13 +28,34 @@ pub(super) const MAX_BYTES: usize = 512 << 20;
 /// Gathers rows as array literals, one per column.
 pub(super) struct Collector {
     arrays: Vec<BytesMut>,
+    /// Of the columns that do not come as text.
+    formats: Vec<ColumnFormat>,
     rows: u64,
     bytes: usize,
 }
 
 impl Collector {
     pub(super) fn new(columns: usize) -> Self {
-        Self { arrays: vec![BytesMut::from(&b"{"[..]); columns], rows: 0, bytes: 0 }
+        Self { arrays: vec![BytesMut::from(&b"{"[..]); columns], formats: vec![], rows: 0, bytes: 0 }
+    }
+
+    pub(super) fn with_formats(mut self, formats: &RowFormats) -> Self {
+        if let RowFormats::Columns(formats) = formats {
+            self.formats.clone_from(formats);
+        }
+        self
+    }
+
+    /// A row as the workers sent it.
+    fn push_row(&mut self, row: &[u8]) -> Result<()> {
+        if self.formats.is_empty() {
+            return self.push(values(row));
+        }
+        let texts: Vec<Option<Cow<'_, [u8]>>> = values(row)
+            .zip(&self.formats)
+            .map(|(value, format)| value.map(|it| as_text(it, *format)))
+            .collect();
+        self.push(texts.iter().map(Option::as_deref))
     }
 
     /// Appends the values of one row.
@@ -66,8 +90,18 @@ pub(super) fn too_large() -> Error {
 
 impl Sink for Collector {
     fn row(&mut self, _source: usize, row: &Bytes, _client: &mut Client) -> Result<()> {
-        self.push(values(row))
+        self.push_row(row)
     }
+}
+
+/// Rust writes a float with as many digits as tell it from all others, as PostgreSQL does by default.
+fn as_text(value: &[u8], format: ColumnFormat) -> Cow<'_, [u8]> {
+    let text = match format {
+        ColumnFormat::Text => None,
+        ColumnFormat::Float4 => value.try_into().ok().map(|it| format!("{:?}", f32::from_be_bytes(it))),
+        ColumnFormat::Float8 => value.try_into().ok().map(|it| format!("{:?}", f64::from_be_bytes(it))),
+    };
+    text.map_or(Cow::Borrowed(value), |it| Cow::Owned(it.into_bytes()))
 }
 
 fn put_element(array: &mut BytesMut, value: Option<&[u8]>) {

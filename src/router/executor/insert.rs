@@ -6,7 +6,7 @@ use howdah_catalog::{GroupId, Table};
 use howdah_pg::wire::frontend;
 use howdah_planner::{InsertValues, Template};
 
-use super::multi_shard::{put_description, write};
+use super::multi_shard::write;
 use super::shard_key::{null_key, shard_of, value_of};
 use super::task::{Parameters, Task};
 use super::{for_client, rendering, time_constant};
@@ -31,7 +31,7 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: 
         Ok(Task::new(group, task_text(plan, rows, &rendering)?))
     });
     let tasks: Vec<Task> = tasks.collect::<Result<_>>()?;
-    put_description(session, execution);
+    execution.put_description(session.client.buffer());
     let result = write(session, execution, &tasks, None).await;
     result.map_err(|error| for_client(error, &tasks[0].text, execution))
 }

@@ -14,7 +14,7 @@ use howdah_pg::wire::{Format, backend};
 use howdah_planner::{InsertColumn, InsertSelect};
 
 use super::combine::{Collector, MAX_BYTES, builtin_name, column_source, too_large};
-use super::multi_shard::{put_description, write};
+use super::multi_shard::write;
 use super::rows::values;
 use super::shard_key::{KeyValue, null_key, shard_of};
 use super::task::{Parameters, Task};
@@ -30,7 +30,7 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: 
     session.transaction.open_statement();
     let query = source(session, execution, plan).await?;
     let rows = read(session, execution, query).await?;
-    put_description(session, execution);
+    execution.put_description(session.client.buffer());
     if rows.is_empty() {
         session.end_statement().await?;
         session.client.push_command_complete("INSERT 0 0");

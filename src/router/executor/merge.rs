@@ -3,10 +3,10 @@
 use std::cmp::Ordering;
 
 use bytes::Bytes;
-use howdah_pg::SqlState;
 use howdah_pg::datum::{is_ordered_here, ordinal};
 use howdah_pg::wire::backend::ColumnDescription;
 use howdah_pg::wire::{ErrorFields, Format};
+use howdah_pg::{SqlState, TypeOid};
 use howdah_planner::{Bound, Combine, SortKey};
 
 use super::combine::{self, Collector};
@@ -75,14 +75,10 @@ pub(super) struct Order<'a> {
     pub(super) output_columns: usize,
 }
 
-/// Whether the session's settings and the statement let rows be compared here at all.
-pub(super) fn is_mergeable(session: &Session, execution: &Execution<'_>) -> bool {
-    // Dates are compared by what their text says; only ISO is read here.
-    let iso = session.settings.get("DateStyle").is_none_or(|it| it.starts_with("ISO"));
+/// Whether one worker's shards may be put together with UNION ALL, which allows no row locks.
+pub(super) fn is_mergeable(execution: &Execution<'_>) -> bool {
     let text = String::from_utf8_lossy(execution.text).to_ascii_lowercase();
-    // Row locks are not allowed in the UNION ALL that one worker's shards are put together with.
-    let locks = [" update", " share"].iter().any(|it| text.contains(it)) && text.contains("for");
-    iso && !locks
+    !(text.contains("for") && [" update", " share"].iter().any(|it| text.contains(it)))
 }
 
 /// One sorted stream per worker, merged. If the keys turn out to be of other types than are compared here, the
@@ -105,6 +101,8 @@ pub(super) async fn ordered(
     };
     send(session, execution, &tasks, &formats).await?;
     let wanted = groups(&tasks);
+    // Dates are compared by what their text says; only ISO is read here.
+    let iso = session.settings.get("DateStyle").is_none_or(|it| it.starts_with("ISO"));
     let Session { transaction, client, .. } = session;
     let connections = transaction.connections().filter(|it| wanted.contains(&it.0)).map(|it| it.1);
     let mut connections: Vec<&mut ServerConnection> = connections.collect();
@@ -115,7 +113,7 @@ pub(super) async fn ordered(
     }
     let mut summary = summary.finish_or_drain(&mut connections, client).await?;
     let columns = summary.columns.clone().unwrap_or_default();
-    let Some(keys) = Keys::of(order.keys, &columns) else {
+    let Some(keys) = Keys::of(order.keys, &columns, iso) else {
         drop(connections);
         return collect(session, execution, &tasks, heads, columns, fallback).await;
     };
@@ -234,22 +232,23 @@ struct Head {
 /// The sort keys with what is needed to read them.
 struct Keys<'a> {
     keys: &'a [SortKey],
-    columns: Vec<(howdah_pg::TypeOid, Format)>,
+    columns: Vec<(TypeOid, Format)>,
 }
 
 impl<'a> Keys<'a> {
     /// `None` if any is of a type that is not compared here.
-    fn of(keys: &'a [SortKey], columns: &[ColumnDescription]) -> Option<Self> {
+    fn of(keys: &'a [SortKey], columns: &[ColumnDescription], iso: bool) -> Option<Self> {
         let column = |key: &SortKey| {
             let column = columns.get(key.column)?;
-            is_ordered_here(column.type_oid).then_some((column.type_oid, column.format))
+            let readable = iso || column.format == Format::Binary || !is_date(column.type_oid);
+            (readable && is_ordered_here(column.type_oid)).then_some((column.type_oid, column.format))
         };
         Some(Self { keys, columns: keys.iter().map(column).collect::<Option<_>>()? })
     }
 
     fn head(&self, row: Bytes) -> Result<Head> {
         let fields: Vec<Option<&[u8]>> = values(&row).collect();
-        let read = |(key, (type_oid, format)): (&SortKey, &(howdah_pg::TypeOid, Format))| match fields
+        let read = |(key, (type_oid, format)): (&SortKey, &(TypeOid, Format))| match fields
             .get(key.column)
             .copied()
             .flatten()
@@ -274,6 +273,11 @@ impl<'a> Keys<'a> {
         let each = self.keys.iter().zip(a.iter().zip(b)).map(|(key, (a, b))| compare_one(key, *a, *b));
         each.fold(Ordering::Equal, Ordering::then)
     }
+}
+
+/// Types whose text depends on DateStyle.
+fn is_date(type_oid: TypeOid) -> bool {
+    matches!(type_oid, TypeOid::DATE | TypeOid::TIMESTAMP | TypeOid::TIMESTAMPTZ)
 }
 
 fn compare_one(key: &SortKey, a: Option<i128>, b: Option<i128>) -> Ordering {

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use howdah_catalog::{Catalog, GroupId, Table};
+use howdah_pg::TypeOid;
+use howdah_pg::wire::backend::{self, ColumnDescription};
 use howdah_planner::{Merge, MultiShard};
 use howdah_sql::Kind;
 
@@ -11,11 +13,11 @@ use super::combine::{self, Collector};
 use super::gather::{Sink, Summary, gather};
 use super::merge::{self, Window};
 use super::rows::ClientRows;
-use super::task::{RowFormats, Task, queue_task};
+use super::task::{ColumnFormat, RowFormats, Task, queue_description, queue_task};
 use super::{for_client, rendering, time_constant};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
-use crate::server::ServerConnection;
+use crate::server::{ServerConnection, error_fields};
 use crate::session::Session;
 
 /// First key of the advisory locks that serialise multi-shard writes; the second is the table.
@@ -25,7 +27,7 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: 
     let anchor = anchor(execution.catalog, plan)?;
     let time = time_constant(session, plan.uses_time).await?;
     let tasks = tasks(plan, execution, &anchor, time.as_deref())?;
-    put_description(session, execution);
+    execution.put_description(session.client.buffer());
     let result = merge(session, execution, plan, &anchor, &tasks).await;
     result.map_err(|error| for_client(error, &tasks[0].text, execution))
 }
@@ -50,7 +52,7 @@ async fn merge(
         Merge::Ordered { keys, output_columns, limit, offset, fallback } => {
             let window = Window::of(*limit, *offset, execution)?;
             let order = merge::Order { keys, output_columns: *output_columns };
-            if merge::is_mergeable(session, execution) {
+            if merge::is_mergeable(execution) {
                 merge::ordered(session, execution, tasks, &order, window, fallback).await
             } else {
                 combine(session, execution, tasks, fallback).await
@@ -105,13 +107,6 @@ pub(super) async fn send(
     Ok(())
 }
 
-/// The RowDescription of the statement, where the protocol wants one with the rows.
-pub(super) fn put_description(session: &mut Session, execution: &Execution<'_>) {
-    if let (None, Some(columns)) = (execution.bind, &execution.description.columns) {
-        columns.put(session.client.buffer(), None);
-    }
-}
-
 /// Reads all answers of the workers that have tasks.
 pub(super) async fn receive(session: &mut Session, tasks: &[Task], sink: &mut dyn Sink) -> Result<Summary> {
     let wanted = groups(tasks);
@@ -140,8 +135,9 @@ async fn combine(
     tasks: &[Task],
     combine: &howdah_planner::Combine,
 ) -> Result<()> {
-    send(session, execution, tasks, &RowFormats::Text).await?;
-    let mut collector = Collector::new(combine.columns);
+    let formats = exact_formats(session, execution, &tasks[0]).await?;
+    send(session, execution, tasks, &formats).await?;
+    let mut collector = Collector::new(combine.columns).with_formats(&formats);
     let summary = receive(session, tasks, &mut collector).await?;
     combine::finish(
         session,
@@ -152,6 +148,49 @@ async fn combine(
         tasks[0].group,
     )
     .await
+}
+
+/// In which formats intermediate rows lose nothing. Text does, but for floats of which the session wants to
+/// see fewer digits than they have: these are asked for in binary.
+async fn exact_formats(session: &mut Session, execution: &Execution<'_>, task: &Task) -> Result<RowFormats> {
+    let digits = session.settings.get("extra_float_digits").and_then(|it| it.parse::<i32>().ok());
+    if digits.is_none_or(|it| it > 0) {
+        return Ok(RowFormats::Text);
+    }
+    let connection = session.participant(task.group).await?;
+    let columns = describe(connection, task, execution).await?;
+    let formats = columns.iter().map(|it| match it.type_oid {
+        TypeOid::FLOAT4 => ColumnFormat::Float4,
+        TypeOid::FLOAT8 => ColumnFormat::Float8,
+        _ => ColumnFormat::Text,
+    });
+    Ok(RowFormats::Columns(formats.collect()))
+}
+
+/// The columns of a task's rows.
+async fn describe(
+    connection: &mut ServerConnection,
+    task: &Task,
+    execution: &Execution<'_>,
+) -> Result<Vec<ColumnDescription>> {
+    queue_description(connection, task, execution);
+    connection.queue_sync();
+    connection.flush().await?;
+    let mut columns = Vec::new();
+    let mut result = Ok(());
+    while connection.is_busy() {
+        let message = connection.next_message().await?;
+        match message.tag {
+            b'T' => {
+                if let Ok(backend::Message::RowDescription(described)) = backend::parse(b'T', &message.body) {
+                    columns = described;
+                }
+            }
+            b'E' if result.is_ok() => result = Err(Error::from(error_fields(&message.body))),
+            _ => {}
+        }
+    }
+    result.map(|()| columns)
 }
 
 /// Runs tasks that write, in one transaction; the CommandComplete comes after its commit if it is the

@@ -33,6 +33,17 @@ pub(crate) enum RowFormats {
         hidden: usize,
     },
     Text,
+    /// One for each column.
+    Columns(Vec<ColumnFormat>),
+}
+
+/// How the values of a column of intermediate rows come.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum ColumnFormat {
+    Text,
+    /// In binary, to be written with all their digits.
+    Float4,
+    Float8,
 }
 
 /// Queues a task; its rows are described first if `describe` says so. No Sync is queued.
@@ -47,6 +58,7 @@ pub(crate) fn queue_task(
     parameters.append(&task.arrays);
     let row_formats = match formats {
         RowFormats::Text => vec![],
+        RowFormats::Columns(columns) => columns.iter().map(|it| it.on_the_wire()).collect(),
         RowFormats::Client => client_formats(execution),
         RowFormats::Extended { hidden } => {
             let mut list = client_formats(execution);
@@ -68,6 +80,23 @@ pub(crate) fn queue_task(
         frontend::put_describe(buffer, Target::Portal(b""));
     }
     frontend::put_execute(buffer, b"", 0);
+}
+
+impl ColumnFormat {
+    fn on_the_wire(self) -> Format {
+        match self {
+            Self::Text => Format::Text,
+            Self::Float4 | Self::Float8 => Format::Binary,
+        }
+    }
+}
+
+/// Queues what asks for the columns of a task's rows. No Sync is queued.
+pub(crate) fn queue_description(connection: &mut ServerConnection, task: &Task, execution: &Execution<'_>) {
+    let parameters = Parameters::of(execution, &task.text);
+    let buffer = connection.buffer();
+    frontend::put_parse(buffer, b"", task.text.as_bytes(), &parameters.types);
+    frontend::put_describe(buffer, Target::Statement(b""));
 }
 
 fn client_formats(execution: &Execution<'_>) -> Vec<Format> {

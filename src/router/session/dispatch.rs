@@ -90,7 +90,11 @@ impl Session {
         rendering.render(&single.template)
     }
 
+    /// now() as a worker is to see it. A statement that is a transaction by itself may ask its node.
     async fn time_constant(&mut self) -> Result<String> {
+        if !self.transaction.is_in_progress() {
+            return Ok("pg_catalog.now()".to_owned());
+        }
         Ok(format!("'{}'::timestamptz", self.transaction_time().await?))
     }
 
