@@ -48,6 +48,15 @@ pub(crate) struct Columns {
     formats: Vec<usize>,
 }
 
+impl Execution<'_> {
+    /// Writes the RowDescription, if one is due with the rows: only in the simple protocol.
+    pub(crate) fn put_description(&self, to: &mut BytesMut) {
+        if let (None, Some(columns)) = (self.bind, &self.description.columns) {
+            columns.put(to, None);
+        }
+    }
+}
+
 impl Columns {
     /// Reads the body of a RowDescription.
     pub(crate) fn parse(body: &Bytes) -> Result<Self> {
