@@ -8,8 +8,8 @@ use super::aggregates::{collects_values, count_star};
 use super::distinct::limit_like;
 use crate::pushdown::{
     Analysis, Block, Element, Refused, aggregate, any, children, children_mut, integer_node,
-    intermediate_column, intermediate_relation, limits, not_portable, sort_by_value, sort_nodes, target_node,
-    visit,
+    intermediate_column, intermediate_relation, limits, not_portable, returns_set, sort_by_value, sort_nodes,
+    target_node, visit,
 };
 
 /// The statement, being taken apart.
@@ -198,6 +198,10 @@ impl Split<'_, '_> {
         }
         match node.node.as_ref() {
             Some(NodeEnum::ColumnRef(_)) => self.dependent_column(node),
+            // As a group column it is computed below the groups, on the workers.
+            Some(it) if returns_set(it) => {
+                Err(Refused::new("a function that returns rows stands above aggregates"))
+            }
             Some(NodeEnum::SubLink(_)) => Err(Refused::new("a subquery stands above the aggregates")),
             Some(it) => match aggregate(it) {
                 Some((call, name)) => self.aggregate(call, name),

@@ -16,7 +16,7 @@ use howdah_sql::ast::{self, LimitOption, SelectStmt, SetOperation};
 use howdah_sql::{Node, NodeEnum};
 
 use crate::pushdown::{
-    Analysis, Block, IntoNode, Refused, Scope, Shards, any, combine_query, finish, returns_set, target_node,
+    Analysis, Block, IntoNode, Refused, Scope, Shards, combine_query, finish, target_node,
 };
 use crate::{Merge, MultiShard};
 
@@ -50,9 +50,6 @@ pub(crate) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<Parts,
     if !block.is_grouped() {
         block.groups_and_windows_per_shard()?;
         return Err(Refused::new("nothing is left to be combined"));
-    }
-    if block.targets.iter().any(|it| any(&it.value, &returns_set)) {
-        return Err(Refused::new("a function that returns rows stands above aggregates"));
     }
     grouped::block(analysis, block)
 }
