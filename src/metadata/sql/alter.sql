@@ -95,6 +95,13 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION howdah.has_rows(oid, jsonb) FROM PUBLIC;
 
+-- Whether a column's default calls nothing but PostgreSQL's own functions.
+CREATE OR REPLACE FUNCTION howdah.is_builtin(relation oid, attnum smallint) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT bool_and(match[1]::bigint < 16384) FROM pg_attrdef, regexp_matches(adbin::text, ':(?:funcid|opfuncid) (\d+)', 'g') match
+    WHERE adrelid = relation AND adnum = attnum
+$$;
+
 -- A new column with what existing rows get. A default that is not immutable leaves the shards again, by a second command: the
 -- router sends its values.
 CREATE OR REPLACE FUNCTION howdah.add_column_ddl(relation oid, old jsonb, attnum smallint, OUT command text, OUT later text)
@@ -116,6 +123,12 @@ BEGIN
     END IF;
     command := 'ADD COLUMN ' || definition;
     IF coalesce(class, 'immutable') = 'immutable' THEN
+        RETURN;
+    ELSIF class = 'volatile' AND howdah.is_builtin(relation, attnum)
+        AND EXISTS (SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = relation AND partmethod = 'h') THEN
+        -- A value of its own for each row, as gen_random_uuid() gives anywhere.
+        command := format('ADD COLUMN %s DEFAULT %s', definition, expression);
+        later := format('ALTER COLUMN %I DROP DEFAULT', attribute.attname);
         RETURN;
     ELSIF class <> 'stable' THEN
         IF howdah.has_rows(relation, old) THEN

@@ -119,3 +119,31 @@ LANGUAGE sql VOLATILE AS $$
     FROM (SELECT DISTINCT ON (shardid) * FROM howdah.placements(table_name) ORDER BY shardid, groupid DESC) p,
         howdah.run_on_group(p.groupid, pg_catalog.replace(command, '%s', p.shard)) r
 $$;
+
+-- Commits on the workers what the coordinator has decided. The router does this by itself, and rolls back the rest; for
+-- who cannot wait.
+CREATE OR REPLACE FUNCTION pg_catalog.recover_prepared_transactions() RETURNS int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    node record;
+    decided text;
+    recovered int := 0;
+    committed boolean;
+BEGIN
+    PERFORM howdah.check_superuser('recover_prepared_transactions');
+    FOR node IN SELECT groupid FROM howdah.pg_dist_node WHERE groupid <> 0 AND isactive AND noderole = 'primary' ORDER BY groupid LOOP
+        FOR decided IN
+            SELECT prepared ->> 0 FROM howdah.pg_dist_transaction t
+            JOIN jsonb_array_elements(howdah.call(jsonb_build_object('op', 'query', 'group', node.groupid,
+                'sql', 'SELECT gid FROM pg_catalog.pg_prepared_xacts'))::jsonb -> 'rows') prepared
+                ON prepared ->> 0 = t.gid || '_' || node.groupid
+            WHERE t.groupid = 0
+        LOOP
+            -- On a connection of its own; its owner may be faster.
+            SELECT r.success INTO committed FROM howdah.run_on_worker(node.groupid, format('COMMIT PREPARED %L', decided)) r;
+            recovered := recovered + committed::int;
+        END LOOP;
+    END LOOP;
+    RETURN recovered;
+END $$;
+REVOKE ALL ON FUNCTION pg_catalog.recover_prepared_transactions() FROM PUBLIC;
