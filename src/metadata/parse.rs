@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use howdah_catalog::{
-    Catalog, CatalogVersion, Collation, ColocationId, Column, ColumnDefault, ColumnNumber, Contents, Database,
-    DefaultClass, Distribution, GroupId, Identity, InvalidCatalog, Node, NodeId, ShardId, ShardInterval, Table,
-    TableOid, TypeOid, UserFunction, UserObjects, UserOperator, UserType, Volatility,
+    Catalog, CatalogVersion, Collation, ColocationId, Column, ColumnDefault, ColumnNumber, Contents,
+    Database, DefaultClass, Distribution, GroupId, Identity, InvalidCatalog, Node, NodeId, ShardId,
+    ShardInterval, Table, TableOid, TypeOid, UserFunction, UserObjects, UserOperator, UserType, Volatility,
 };
 
 mod json;

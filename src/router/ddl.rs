@@ -95,7 +95,9 @@ impl Session {
         let result = connection.run(text).await;
         match result {
             Ok(()) => connection.run("RELEASE SAVEPOINT howdah_ddl").await.map(|()| true),
-            Err(Error::Postgres(fields)) if object == Object::Optional || is_missing(fields.code().as_str()) => {
+            Err(Error::Postgres(fields))
+                if object == Object::Optional || is_missing(fields.code().as_str()) =>
+            {
                 connection.run("ROLLBACK TO SAVEPOINT howdah_ddl").await?;
                 connection.run("RELEASE SAVEPOINT howdah_ddl").await.map(|()| false)
             }

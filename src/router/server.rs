@@ -45,6 +45,8 @@ pub(crate) struct ServerConnection {
     applied_before: Option<Settings>,
     /// Whether the last command was one that keeps what a block did.
     committed: bool,
+    /// An error since the last ReadyForQuery.
+    failed: bool,
     /// Statements prepared on this connection, by name.
     pub(crate) prepared: PreparedStatements,
     /// Commands of the prologue not yet answered.
@@ -96,6 +98,7 @@ impl ServerConnection {
             applied: Settings::default(),
             applied_before: None,
             committed: false,
+            failed: false,
             prepared: PreparedStatements::new(startup.max_prepared),
             prologue: 0,
             expected: VecDeque::from([Expected::Sync]),
@@ -221,7 +224,9 @@ impl ServerConnection {
         for command in wanted.commands_from(&self.applied) {
             self.queue_prologue(&command);
         }
-        self.note_settings(wanted.clone());
+        // They are of one transaction with what follows: its error or rollback takes them back.
+        let before = std::mem::replace(&mut self.applied, wanted.clone());
+        self.applied_before.get_or_insert(before);
     }
 
     /// The settings are known to be these now, by whatever way they came about.
@@ -458,17 +463,26 @@ impl ServerConnection {
                 }
             }
             b'A' => self.notifications += 1,
-            b'E' if is_fatal(&error_fields(body)) => self.broken = true,
+            b'E' => {
+                self.failed = true;
+                self.broken |= is_fatal(&error_fields(body));
+            }
             _ => {}
         }
     }
 
     fn set_status(&mut self, letter: Option<u8>) {
+        // Outside of a block each exchange commits, unless it had an error.
+        let lasts = match self.status {
+            TransactionStatus::Idle => !self.failed,
+            _ => self.committed,
+        };
+        self.failed = false;
         self.status =
             letter.and_then(|it| TransactionStatus::parse(it).ok()).unwrap_or(TransactionStatus::Idle);
         if self.status == TransactionStatus::Idle
             && let Some(before) = self.applied_before.take()
-            && !self.committed
+            && !lasts
         {
             self.applied = before;
         }

@@ -9,6 +9,17 @@ BEGIN
     END IF;
 END $$;
 
+-- `WHERE table_name = 'events'`: with an operator of its own a regclass is compared as one; else the literal would be read as a number.
+CREATE OR REPLACE FUNCTION pg_catalog.regclasseq(regclass, regclass) RETURNS boolean
+LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'oideq';
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_operator WHERE oprname = '=' AND oprleft = 'regclass'::regtype AND oprright = 'regclass'::regtype) THEN
+        CREATE OPERATOR pg_catalog.= (LEFTARG = regclass, RIGHTARG = regclass, FUNCTION = pg_catalog.regclasseq,
+            COMMUTATOR = OPERATOR(pg_catalog.=), RESTRICT = eqsel, JOIN = eqjoinsel);
+    END IF;
+END $$;
+
 CREATE OR REPLACE VIEW pg_catalog.pg_dist_node AS
     SELECT nodeid, groupid, nodename, nodeport, noderack, hasmetadata, isactive, noderole::noderole, nodecluster,
         metadatasynced, shouldhaveshards
@@ -64,15 +75,15 @@ CREATE OR REPLACE VIEW pg_catalog.citus_tables AS
         coalesce(a.attname::text, '<none>') AS distribution_column,
         p.colocationid AS colocation_id,
         pg_size_pretty(coalesce(sizes.size, 0)) AS table_size,
-        (SELECT count(*) FROM howdah.pg_dist_shard s WHERE s.logicalrelid = p.logicalrelid) AS shard_count,
+        (SELECT count(*) FROM howdah.pg_dist_shard s WHERE s.logicalrelid::oid = p.logicalrelid::oid) AS shard_count,
         pg_get_userbyid(c.relowner) AS table_owner,
         am.amname AS access_method
     FROM howdah.pg_dist_partition p
     JOIN pg_class c ON c.oid = p.logicalrelid
     LEFT JOIN pg_am am ON am.oid = c.relam
     LEFT JOIN pg_attribute a ON a.attrelid = p.logicalrelid AND a.attnum = p.partcolumn
-    LEFT JOIN (SELECT s.logicalrelid, sum(z.total_size)::bigint AS size
-        FROM howdah.shard_sizes() z JOIN howdah.pg_dist_shard s USING (shardid) GROUP BY 1) sizes USING (logicalrelid)
+    LEFT JOIN (SELECT s.logicalrelid::oid AS relation, sum(z.total_size)::bigint AS size
+        FROM howdah.shard_sizes() z JOIN howdah.pg_dist_shard s USING (shardid) GROUP BY 1) sizes ON sizes.relation = p.logicalrelid::oid
     ORDER BY p.logicalrelid::text;
 
 CREATE OR REPLACE VIEW pg_catalog.citus_shards AS
@@ -87,7 +98,7 @@ CREATE OR REPLACE VIEW pg_catalog.citus_shards AS
         coalesce(z.total_size, 0) AS shard_size
     FROM howdah.pg_dist_partition p
     JOIN pg_class c ON c.oid = p.logicalrelid
-    JOIN howdah.pg_dist_shard s USING (logicalrelid)
+    JOIN howdah.pg_dist_shard s ON s.logicalrelid::oid = p.logicalrelid::oid
     JOIN howdah.pg_dist_placement l USING (shardid)
     JOIN howdah.pg_dist_node node ON node.groupid = l.groupid AND node.noderole = 'primary'
     LEFT JOIN howdah.shard_sizes() z ON z.shardid = s.shardid AND z.groupid = l.groupid
