@@ -1,0 +1,40 @@
+//! A statement runs with the rights of the session's role on every node, whatever failed before it.
+
+use howdah_harness::client::Client;
+use howdah_harness::group::{LocalGroup, Options};
+
+#[test]
+fn a_role_is_in_force_on_workers_after_errors_and_rollbacks() {
+    let group = LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &Options::default()).expect("the group starts");
+    let mut client = group.connect_superuser().expect("a connection");
+    for sql in [
+        "CREATE TABLE accounts (tenant int PRIMARY KEY, balance int)",
+        "SELECT create_distributed_table('accounts', 'tenant')",
+        "INSERT INTO accounts SELECT i, i FROM generate_series(1, 40) i",
+        "CREATE ROLE reader",
+        "SET ROLE reader",
+    ] {
+        client.rows(sql).unwrap_or_else(|error| panic!("{error:#}"));
+    }
+    for round in 0..3 {
+        refused(&mut client, "SELECT count(*) FROM accounts", round);
+        refused(&mut client, "SELECT balance FROM accounts WHERE tenant = 1", round);
+        refused(&mut client, "UPDATE accounts SET balance = 0 WHERE tenant = 1", round);
+    }
+    // The role is set in front of BEGIN, in the same flight: ROLLBACK takes it back on the worker.
+    client.rows("RESET ROLE").expect("the role is reset");
+    client.rows("SET ROLE reader").expect("the role is set");
+    client.rows("BEGIN").expect("a block begins");
+    refused(&mut client, "SELECT balance FROM accounts WHERE tenant = 1", 3);
+    client.rows("ROLLBACK").expect("the block ends");
+    refused(&mut client, "SELECT balance FROM accounts WHERE tenant = 1", 4);
+    client.rows("RESET ROLE").expect("the role is reset");
+    let rows = client.rows("SELECT sum(balance), count(*) FROM accounts").expect("the owner reads");
+    assert_eq!(rows, [[Some("820".to_owned()), Some("40".to_owned())]]);
+}
+
+fn refused(client: &mut Client, sql: &str, round: u32) {
+    let error = client.simple(sql).expect("an answer").error;
+    let sqlstate = error.map(|it| it.sqlstate);
+    assert_eq!(sqlstate.as_deref(), Some("42501"), "{sql}, round {round}");
+}
