@@ -159,10 +159,11 @@ fn keys_are_not_shown(group: &LocalGroup) {
     run(&mut attacker, "SET log_parameter_max_length_on_error = -1");
     let next: i64 =
         value(&mut attacker, "SELECT max(shardid) + 1 FROM pg_dist_shard").parse().expect("a number");
-    for shard in next..next + 64 {
-        let name = format!("CREATE TABLE public.taken_{shard} ()");
-        run(&mut attacker, &format!("SELECT run_command_on_workers('{name}')"));
-    }
+    let take = format!(
+        "DO 'BEGIN FOR i IN {next}..{next} + 64 LOOP EXECUTE ''CREATE TABLE public.taken_'' || i || '' ()''; END LOOP; END'"
+    );
+    let take = take.replace('\'', "''");
+    run(&mut attacker, &format!("SELECT run_command_on_workers('{take}')"));
     run(&mut attacker, "CREATE TABLE taken (k int)");
     let reply = simple(&mut attacker, "SELECT create_distributed_table('taken', 'k')");
     hides(&reply, &keys);
