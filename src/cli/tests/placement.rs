@@ -81,7 +81,11 @@ fn rows_are_where_their_hash_says() {
         let mut setting =
             Setting { client: &mut client, binary: &binary, runtime: &runtime, type_name, values };
         WAYS.iter().for_each(|way| way(&mut setting, &table));
-        every_row_is_placed(&mut client, &table, type_name);
+        match *type_name {
+            // Its hash is that of an OID, which differs between nodes: the coordinator's decides.
+            "mood" => every_value_is_placed(&mut client, &table, values),
+            _ => every_row_is_placed(&mut client, &table, type_name),
+        }
         every_row_is_found(&mut client, &table, type_name, values);
     }
 }
@@ -152,6 +156,16 @@ fn every_row_is_placed(client: &mut Client, table: &str, type_name: &str) {
              AND split_part(r.result, ',', 2)::int <= s.shardmaxvalue::int)"
     );
     assert_eq!(rows(client, &sql), [[Some("8".to_owned())]], "a row of type {type_name} is in a wrong shard");
+}
+
+fn every_value_is_placed(client: &mut Client, table: &str, values: &[&str]) {
+    for value in values {
+        let sql = format!(
+            "SELECT result FROM run_command_on_shards('{table}', 'SELECT count(*) FROM %s WHERE k = ''{value}''')
+             WHERE shardid = get_shard_id_for_distribution_column('{table}', '{value}')"
+        );
+        assert_eq!(rows(client, &sql), [[Some(WAYS.len().to_string())]], "{value}");
+    }
 }
 
 fn every_row_is_found(client: &mut Client, table: &str, type_name: &str, values: &[&str]) {
