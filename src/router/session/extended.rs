@@ -9,12 +9,14 @@ use howdah_catalog::GroupId;
 use howdah_pg::wire::frontend::{self, Message, Target};
 use howdah_pg::wire::{ErrorFields, backend};
 use howdah_pg::{SqlState, TypeOid};
+use howdah_sql::Kind;
 
 use super::Session;
 use super::analysis::{Analyzed, Route};
 use super::dispatch::{Choice, choose, execution};
 use super::flight::{Flight, Reply};
 use super::portal::{Place, Portal};
+use super::relay::Outcome;
 use super::single_shard::Values;
 use crate::duplex::Frame;
 use crate::error::{Error, Result};
@@ -226,7 +228,9 @@ impl Session {
         }
         let place = match &prepared.analyzed.route {
             Route::Empty | Route::Control(_) => Place::Router,
-            Route::Local | Route::Utility | Route::Copy => self.bind_on_coordinator(&prepared, bind).await?,
+            Route::Local => self.bind_on_coordinator(&prepared, bind).await?,
+            // They take no parameters, and need more than the coordinator.
+            Route::Utility | Route::Copy => Place::Router,
             Route::Explain(_) => Place::Router,
             Route::Planned(distributed) => {
                 check_bound_parameters(bind, distributed.description.parameters.len())?;
@@ -499,7 +503,18 @@ impl Session {
                 self.pipeline.executed = true;
                 self.execute_held(execute, &prepared, &bind).await?;
             }
-            Route::Local | Route::Utility | Route::Copy => {}
+            Route::Utility => {
+                let outcome = self.run_utility(&prepared.text, &analyzed).await?;
+                self.pipeline.skipping |= outcome == Outcome::Failed;
+            }
+            Route::Copy => {
+                let outcome = self.run_copy(&prepared.text, &analyzed).await?;
+                self.pipeline.skipping |= outcome == Outcome::Failed;
+                // The Sync that came with it was part of the conversation of COPY, and is not answered.
+                self.pipeline.copied =
+                    analyzed.statement.as_ref().is_some_and(|it| *it.kind() == Kind::CopyFrom);
+            }
+            Route::Local => {}
         }
         Ok(())
     }
