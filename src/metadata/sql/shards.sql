@@ -47,7 +47,6 @@ END $$;
 CREATE OR REPLACE FUNCTION howdah.run_here(command text, OUT success boolean, OUT result text)
 LANGUAGE plpgsql AS $$
 DECLARE
-    answers CONSTANT refcursor := 'howdah_run_here';
     row record;
     n bigint;
 BEGIN
