@@ -14,7 +14,7 @@ use super::cursor::{Cursor, State};
 use super::host::Host;
 use super::request::{Answer, ConnectionId, Parameters, Request, Rows, Work};
 use super::select::{Relation, Select, Value};
-use super::snapshots::{KeeperId, Retired, Snapshots};
+use super::snapshots::{Retired, Snapshots};
 use crate::error::{Error, Result};
 
 #[derive(Default)]
@@ -281,13 +281,6 @@ impl Live {
     pub(super) fn portal_name(&mut self) -> String {
         self.next_portal += 1;
         format!("howdah_live_{}", self.next_portal)
-    }
-
-    pub(super) fn keeper_of(&self, id: (ConnectionId, u32)) -> Option<KeeperId> {
-        match self.cursors.get(&id)?.state {
-            State::Declared(keeper) => Some(keeper),
-            _ => None,
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use super::Request;
 
 /// Shared by all sessions of a router.
 #[derive(Clone, Default)]
-pub struct Registry {
+pub(crate) struct Registry {
     entries: Arc<Mutex<HashMap<u32, Entry>>>,
     leases: Arc<AtomicU64>,
 }
@@ -24,7 +24,7 @@ struct Entry {
 }
 
 /// Held by a session for as long as it holds the backend.
-pub struct Lease {
+pub(crate) struct Lease {
     registry: Registry,
     pid: u32,
     number: u64,
@@ -32,7 +32,7 @@ pub struct Lease {
 
 impl Registry {
     /// Requests of this backend go to `session` until the lease is dropped.
-    pub fn register(&self, pid: u32, session: mpsc::Sender<Request>) -> Lease {
+    pub(crate) fn register(&self, pid: u32, session: mpsc::Sender<Request>) -> Lease {
         let number = self.leases.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(pid, Entry { lease: number, session });
         Lease { registry: self.clone(), pid, number }

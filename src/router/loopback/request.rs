@@ -14,10 +14,10 @@ use crate::error::Result;
 
 /// A loopback connection. A session has one for its backend and one for each parallel worker of it.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct ConnectionId(pub u64);
+pub(crate) struct ConnectionId(pub(crate) u64);
 
 #[derive(Debug)]
-pub struct Request {
+pub(crate) struct Request {
     pub(crate) connection: ConnectionId,
     /// The connection is a parallel worker's: its transaction is a part of the leader's statement, and its end is no vote.
     pub(crate) parallel: bool,

@@ -51,14 +51,6 @@ impl Statement {
             None => parsed(text),
         }
     }
-
-    /// Whether only a session can answer it.
-    pub(crate) fn needs_transaction(&self) -> bool {
-        !matches!(
-            self,
-            Self::Set | Self::Begin | Self::Abort | Self::Deallocate(_) | Self::DeallocateAll | Self::Discard
-        )
-    }
 }
 
 fn fixed(text: &str) -> Option<Statement> {

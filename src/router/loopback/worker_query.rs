@@ -128,7 +128,8 @@ fn worker_query(
             push_sample(&mut sql, select, parameters);
         }
         shards => {
-            let mut columns: Vec<String> = table.columns.iter().map(|it| quote_identifier(&it.name)).collect();
+            let mut columns: Vec<String> =
+                table.columns.iter().map(|it| quote_identifier(&it.name)).collect();
             // Asked for where rows of another table are written or locked; of live rows nobody looks at it.
             if select.columns.iter().any(|it| it == "ctid") {
                 columns.push("ctid".to_owned());
