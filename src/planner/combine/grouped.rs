@@ -7,7 +7,7 @@ use super::Parts;
 use super::aggregates::{collects_values, count_star};
 use super::distinct::limit_like;
 use crate::pushdown::{
-    Analysis, Block, Element, Refused, aggregate, any, children, children_mut, integer_node,
+    Analysis, Block, Element, Refused, aggregate, children, children_mut, integer_node,
     intermediate_column, intermediate_relation, limits, not_portable, returns_set, sort_by_value, sort_nodes,
     target_node, visit,
 };
@@ -49,10 +49,11 @@ pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<Parts,
         }
         let before = split.columns.len();
         split.column(value.clone(), Role::Group);
-        // PostgreSQL releases differ in whether such columns become NULL in a set without them.
-        let odd = split.columns.len() == before || !any(value, &|it| matches!(it, NodeEnum::ColumnRef(_)));
-        if odd && block.has_grouping_sets() {
-            return Err(Refused::new("grouping sets hold a column twice, or a constant"));
+        // PostgreSQL releases differ in whether an expression that folds to a constant becomes NULL in a set
+        // without it.
+        let is_plain_column = matches!(value.node, Some(NodeEnum::ColumnRef(_)));
+        if block.has_grouping_sets() && (!is_plain_column || split.columns.len() == before) {
+            return Err(Refused::new("grouping sets hold an expression, or a column twice"));
         }
     }
     let combine = split.combine_select()?;
