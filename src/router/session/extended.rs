@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use howdah_catalog::GroupId;
@@ -72,7 +73,7 @@ impl Session {
             if limits.pipeline_bytes <= size || limits.pipeline_messages <= batch.len() {
                 break;
             }
-            let frame = self.client.next_message().await?;
+            let Some(frame) = self.next_of_batch(batch[batch.len() - 1].tag).await? else { break };
             if !is_extended(frame.tag) {
                 other = Some(frame);
                 break;
@@ -82,6 +83,18 @@ impl Session {
         }
         self.run_batch(&batch).await?;
         Ok(other)
+    }
+
+    /// The next message. A client that stops after Execute may wait for a COPY to begin, which needs no Sync: then
+    /// there is none.
+    async fn next_of_batch(&mut self, last: u8) -> Result<Option<Frame>> {
+        if last != b'E' {
+            return self.client.next_message().await.map(Some);
+        }
+        match tokio::time::timeout(PAUSE, self.client.next_message()).await {
+            Ok(frame) => frame.map(Some),
+            Err(_) => Ok(None),
+        }
     }
 
     async fn run_batch(&mut self, batch: &[Frame]) -> Result<()> {
@@ -106,6 +119,11 @@ impl Session {
                 self.fail_pipeline(error).await?;
             }
         }
+        if batch.last().is_some_and(|it| it.tag == b'E')
+            && let Err(error) = self.land(self.is_in_block()).await
+        {
+            self.fail_pipeline(error).await?;
+        }
         Ok(())
     }
 
@@ -114,7 +132,7 @@ impl Session {
             Message::Parse(parse) => self.on_parse(&parse, &frame.body).await,
             Message::Bind(bind) => self.on_bind(&bind, &frame.body, ahead).await,
             Message::Describe(target) => self.on_describe(target).await,
-            Message::Execute(execute) => self.on_execute(execute).await,
+            Message::Execute(execute) => self.on_execute(execute, ahead).await,
             Message::Close(target) => self.on_close(target).await,
             Message::Flush => {
                 self.land(self.is_in_block()).await?;
@@ -437,7 +455,7 @@ impl Session {
         Ok(())
     }
 
-    async fn on_execute(&mut self, execute: frontend::Execute<'_>) -> Result<()> {
+    async fn on_execute(&mut self, execute: frontend::Execute<'_>, ahead: Ahead) -> Result<()> {
         let portal = self.portal(execute.portal)?;
         let (prepared, bind, place) = (portal.statement.clone(), portal.bind.clone(), portal.place);
         let analyzed = prepared.analyzed.clone();
@@ -512,7 +530,7 @@ impl Session {
                 self.pipeline.skipping |= outcome == Outcome::Failed;
                 // The Sync that came with it was part of the conversation of COPY, and is not answered.
                 self.pipeline.copied =
-                    analyzed.statement.as_ref().is_some_and(|it| *it.kind() == Kind::CopyFrom);
+                    ahead.syncs && analyzed.statement.as_ref().is_some_and(|it| *it.kind() == Kind::CopyFrom);
             }
             Route::Local => {}
         }
@@ -703,6 +721,9 @@ fn statement_name(kind: u8, environment: &[u8; 16], text: &[u8], types: &[TypeOi
     }
     name
 }
+
+/// After this a client that sent Execute is taken to wait for an answer.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// `FirstNormalObjectId` of transam.h.
 const FIRST_NORMAL_OID: u32 = 16384;

@@ -23,6 +23,8 @@ pub(super) struct Flight {
     parsing: VecDeque<String>,
     /// The query of a worker that ran last, for its errors.
     query: Option<(String, Arc<Prepared>)>,
+    /// Sync went with it.
+    synced: bool,
 }
 
 /// What one message of the client is answered by.
@@ -97,6 +99,7 @@ impl Session {
             unnamed: None,
             parsing: VecDeque::new(),
             query: None,
+            synced: false,
         };
         Ok(self.pipeline.flight.get_or_insert_with(new))
     }
@@ -113,6 +116,7 @@ impl Session {
     /// An error of the server has been told the client when this returns, and the pipeline skips.
     pub(super) async fn land(&mut self, syncs: bool) -> Result<()> {
         let Some(mut flight) = self.pipeline.flight.take() else { return Ok(()) };
+        flight.synced = syncs;
         let group = flight.group;
         let refresh = syncs && group == GroupId::COORDINATOR && std::mem::take(&mut self.pipeline.refresh);
         let refresh = refresh.then(|| self.refresh_query());
@@ -225,7 +229,7 @@ impl Session {
                 }
                 b'S' => self.relay_parameter(&message.body),
                 b'G' => {
-                    self.pipeline.copied = true;
+                    self.pipeline.copied = flight.synced;
                     if let Some(connection) = self.transaction.opened(flight.group) {
                         connection.forget_sync();
                     }
