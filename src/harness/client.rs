@@ -89,7 +89,8 @@ stream!(UnixStream);
 
 impl Client {
     pub fn connect_unix(socket: &Path, user: &str, database: &str) -> anyhow::Result<Self> {
-        let stream = UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
+        let stream =
+            UnixStream::connect(socket).with_context(|| format!("connecting to {}", socket.display()))?;
         stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
         Self::start(Box::new(stream), user, "", database)
     }
@@ -101,8 +102,14 @@ impl Client {
         Self::start(Box::new(stream), user, password, database)
     }
 
-    pub(crate) fn start(stream: Box<dyn Stream>, user: &str, password: &str, database: &str) -> anyhow::Result<Self> {
-        let mut client = Self { stream, received: BytesMut::new(), type_names: HashMap::new(), notices: None };
+    pub(crate) fn start(
+        stream: Box<dyn Stream>,
+        user: &str,
+        password: &str,
+        database: &str,
+    ) -> anyhow::Result<Self> {
+        let mut client =
+            Self { stream, received: BytesMut::new(), type_names: HashMap::new(), notices: None };
         let mut out = BytesMut::new();
         let parameters = [("user", user), ("database", database), ("client_encoding", "UTF8")];
         frontend::startup_message(parameters, &mut out)?;
@@ -130,7 +137,9 @@ impl Client {
                     scram.as_mut().context("a SASL end without a start")?.finish(body.data())?;
                 }
                 Message::ReadyForQuery(_) => return Ok(()),
-                Message::ErrorResponse(body) => bail!("connection refused: {:?}", server_error(body.fields())?),
+                Message::ErrorResponse(body) => {
+                    bail!("connection refused: {:?}", server_error(body.fields())?)
+                }
                 _ => {}
             }
             self.send(&out)?;
@@ -206,7 +215,11 @@ impl Client {
                     reply.columns = body
                         .fields()
                         .map(|f| {
-                            Ok(ColumnType { name: f.name().to_owned(), type_oid: f.type_oid(), typmod: f.type_modifier() })
+                            Ok(ColumnType {
+                                name: f.name().to_owned(),
+                                type_oid: f.type_oid(),
+                                typmod: f.type_modifier(),
+                            })
                         })
                         .collect()?;
                 }

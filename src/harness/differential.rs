@@ -39,7 +39,12 @@ pub fn differences(
     Ok(found)
 }
 
-fn run(step: &Step, plain: &mut Client, group: &mut Client, protocol: Protocol) -> anyhow::Result<Option<String>> {
+fn run(
+    step: &Step,
+    plain: &mut Client,
+    group: &mut Client,
+    protocol: Protocol,
+) -> anyhow::Result<Option<String>> {
     let copy = step.copy.as_deref();
     let sql = step.sql.trim_end_matches(';');
     match (step.only, step.expect) {
@@ -97,7 +102,9 @@ fn difference(
                 return Ok(Some(format!("plain: {:?}\n  group: {:?}", reason(expected), reason(got))));
             }
         }
-        (None, None) if step.expect != Expect::Success => return Ok(Some("succeeds, but is marked to fail".into())),
+        (None, None) if step.expect != Expect::Success => {
+            return Ok(Some("succeeds, but is marked to fail".into()));
+        }
         (None, None) => {}
     }
     if expected.tags != got.tags || expected.status != got.status {
@@ -124,7 +131,12 @@ fn types(reply: &Reply, client: &mut Client) -> anyhow::Result<Vec<(String, Stri
 /// The first row in which two replies of the same shape differ.
 pub fn row_difference(expected: &Reply, got: &Reply) -> Option<String> {
     if expected.rows.len() != got.rows.len() {
-        return Some(format!("{} rows\n  group: {} rows {:?}", expected.rows.len(), got.rows.len(), got.rows.first()));
+        return Some(format!(
+            "{} rows\n  group: {} rows {:?}",
+            expected.rows.len(),
+            got.rows.len(),
+            got.rows.first()
+        ));
     }
     let tolerance = |column: usize| match expected.columns.get(column).map(|c| c.type_oid) {
         Some(FLOAT4) => Some(1e-5),
@@ -136,7 +148,9 @@ pub fn row_difference(expected: &Reply, got: &Reply) -> Option<String> {
     };
     let rows = expected.rows.iter().zip(&got.rows).enumerate();
     rows.into_iter()
-        .find(|(_, (e, g))| e.len() != g.len() || e.iter().zip(*g).enumerate().any(|(i, (a, b))| !same(i, a, b)))
+        .find(|(_, (e, g))| {
+            e.len() != g.len() || e.iter().zip(*g).enumerate().any(|(i, (a, b))| !same(i, a, b))
+        })
         .map(|(n, (e, g))| format!("row {}\n  plain: {e:?}\n  group: {g:?}", n + 1))
 }
 
@@ -160,6 +174,7 @@ fn ordered(sql: &str) -> bool {
             ')' => depth -= 1,
             _ => {}
         }
-        depth == 0 && (upper[i..].starts_with("ORDER BY") || upper[..i].is_empty() && upper.starts_with("FETCH"))
+        depth == 0
+            && (upper[i..].starts_with("ORDER BY") || upper[..i].is_empty() && upper.starts_with("FETCH"))
     })
 }

@@ -70,7 +70,8 @@ impl LocalGroup {
     pub fn up(&mut self) -> anyhow::Result<()> {
         let manifest = self.dir.path().join("group.yaml");
         let port = self.port.to_string();
-        let arguments = ["up", "--detach", "--port", &port, "-f", manifest.to_str().context("a path in UTF-8")?];
+        let arguments =
+            ["up", "--detach", "--port", &port, "-f", manifest.to_str().context("a path in UTF-8")?];
         self.uri = last_line(&self.howdah(&arguments)?);
         self.superuser_uri = last_line(&self.howdah(&["uri", "--superuser"])?);
         Ok(())
@@ -144,7 +145,12 @@ pub fn psql(uri: &str, arguments: &[&str], script: &str) -> anyhow::Result<Outpu
     use std::io::Write;
     use std::process::Stdio;
     let mut command = Command::new("psql");
-    command.args(["-X", uri]).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(["-X", uri])
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().context("starting psql")?;
     child.stdin.take().context("psql's input")?.write_all(script.as_bytes())?;
     Ok(child.wait_with_output()?)
@@ -174,7 +180,13 @@ impl Address {
         let (host, port) = address.rsplit_once(':').context("a URI with a port")?;
         let database = rest.split('?').next().unwrap_or_default();
         let port = port.parse().context("a port number")?;
-        Ok(Self { host: host.into(), port, user: user.into(), password: password.into(), database: database.into() })
+        Ok(Self {
+            host: host.into(),
+            port,
+            user: user.into(),
+            password: password.into(),
+            database: database.into(),
+        })
     }
 }
 

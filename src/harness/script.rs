@@ -47,7 +47,9 @@ pub fn parse(text: &str) -> anyhow::Result<Vec<Step>> {
             }
             rest = tail;
         } else {
-            let Some(length) = statement_length(rest) else { bail!("line {line}: the statement does not end") };
+            let Some(length) = statement_length(rest) else {
+                bail!("line {line}: the statement does not end")
+            };
             let sql = rest[..length].to_owned();
             rest = rest[length..].strip_prefix('\n').unwrap_or(&rest[length..]);
             let directives = std::mem::take(&mut directives);

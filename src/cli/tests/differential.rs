@@ -33,7 +33,10 @@ fn check(shard_count: u32, protocol: Protocol) {
             Err(broken) => found.push(format!("{name}: {broken:#}")),
         }
     }
-    assert!(400 < statements || std::env::var_os("HOWDAH_SCRIPT").is_some(), "only {statements} statements were run");
+    assert!(
+        400 < statements || std::env::var_os("HOWDAH_SCRIPT").is_some(),
+        "only {statements} statements were run"
+    );
     assert!(found.is_empty(), "{} of {statements} statements differ:\n{}", found.len(), found.join("\n"));
 }
 

@@ -5,7 +5,8 @@ use howdah_harness::group::{LocalGroup, Options};
 
 #[test]
 fn a_role_is_in_force_on_workers_after_errors_and_rollbacks() {
-    let group = LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &Options::default()).expect("the group starts");
+    let group =
+        LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &Options::default()).expect("the group starts");
     let mut client = group.connect_superuser().expect("a connection");
     for sql in [
         "CREATE TABLE accounts (tenant int PRIMARY KEY, balance int)",

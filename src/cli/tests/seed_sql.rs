@@ -1,7 +1,7 @@
 //! The SQL and the application of the Hyperscale documentation, run unchanged through psql and Python.
 
 mod seed_sql {
-    pub mod application;
+    pub(crate) mod application;
 }
 
 use howdah_harness::client::Client;

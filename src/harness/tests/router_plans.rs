@@ -80,7 +80,9 @@ impl Writer {
             1 => {
                 let from = self.from(1, &[], &mut scope);
                 let conds = self.conds(&scope, 2);
-                format!("DELETE FROM {table} {target} USING {from} WHERE {conds} RETURNING {target}.k, {target}.a")
+                format!(
+                    "DELETE FROM {table} {target} USING {from} WHERE {conds} RETURNING {target}.k, {target}.a"
+                )
             }
             _ => {
                 let value = match self.random.below(3) {
@@ -98,7 +100,11 @@ impl Writer {
     fn query(&mut self, depth: usize, outer: &[String]) -> String {
         if 0 < depth && self.random.below(6) == 0 {
             let operator = ["UNION", "UNION ALL", "INTERSECT", "EXCEPT", "EXCEPT ALL"][self.random.below(5)];
-            return format!("({}) {operator} ({})", self.query(depth - 1, outer), self.query(depth - 1, outer));
+            return format!(
+                "({}) {operator} ({})",
+                self.query(depth - 1, outer),
+                self.query(depth - 1, outer)
+            );
         }
         if 0 < depth && self.random.below(6) == 0 {
             let name = self.alias();
@@ -107,7 +113,9 @@ impl Writer {
             let scope = [x.clone(), y.clone()];
             let conds = self.conds(&scope, depth - 1);
             let second = if self.random.below(2) == 0 { name.clone() } else { self.table() };
-            return format!("WITH {name} AS ({body}) SELECT {x}.k, {x}.a, {y}.b FROM {name} {x}, {second} {y} WHERE {conds}");
+            return format!(
+                "WITH {name} AS ({body}) SELECT {x}.k, {x}.a, {y}.b FROM {name} {x}, {second} {y} WHERE {conds}"
+            );
         }
         self.block(depth, outer)
     }
@@ -126,7 +134,10 @@ impl Writer {
             3 => format!("SELECT {x}.k, {x}.a, {y}.b {rest} ORDER BY 1, 2, 3 LIMIT 3"),
             4 => format!("SELECT {x}.k, (count(*) OVER (PARTITION BY {y}.a))::int AS a, {x}.b {rest}"),
             5 => format!("SELECT DISTINCT ON ({x}.a) {x}.k, {x}.a, {y}.b {rest} ORDER BY {x}.a, 1, 3"),
-            6 => format!("SELECT {x}.k, (SELECT max(z.a) FROM {} z WHERE z.k = {x}.k) AS a, {y}.b {rest}", self.table()),
+            6 => format!(
+                "SELECT {x}.k, (SELECT max(z.a) FROM {} z WHERE z.k = {x}.k) AS a, {y}.b {rest}",
+                self.table()
+            ),
             _ => format!("SELECT {x}.k, {y}.a, {x}.b {rest}"),
         }
     }
@@ -241,8 +252,16 @@ impl Oracle {
                 client.rows(&shard).expect("the tables can be made");
             }
         }
-        let sample = TABLES.iter().fold(Sample::new(2), |it, table| it.hash(table, "k int not null, a int, b int", 1, 5));
-        Self { client, catalog: sample.catalog(), taken: BTreeMap::new(), failed: Vec::new(), _server: server }
+        let sample = TABLES
+            .iter()
+            .fold(Sample::new(2), |it, table| it.hash(table, "k int not null, a int, b int", 1, 5));
+        Self {
+            client,
+            catalog: sample.catalog(),
+            taken: BTreeMap::new(),
+            failed: Vec::new(),
+            _server: server,
+        }
     }
 
     fn check(&mut self, text: &str) {

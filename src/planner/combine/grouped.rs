@@ -7,9 +7,8 @@ use super::Parts;
 use super::aggregates::{collects_values, count_star};
 use super::distinct::limit_like;
 use crate::pushdown::{
-    Analysis, Block, Element, Refused, aggregate, children, children_mut, integer_node,
-    intermediate_column, intermediate_relation, limits, not_portable, returns_set, sort_by_value, sort_nodes,
-    target_node, visit,
+    Analysis, Block, Element, Refused, aggregate, children, children_mut, integer_node, intermediate_column,
+    intermediate_relation, limits, not_portable, returns_set, sort_by_value, sort_nodes, target_node, visit,
 };
 
 /// The statement, being taken apart.

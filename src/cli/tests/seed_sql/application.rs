@@ -4,7 +4,7 @@ use std::process::Command;
 
 use howdah_harness::group::{LocalGroup, repository_root};
 
-pub fn check(group: &LocalGroup) {
+pub(crate) fn check(group: &LocalGroup) {
     let script = repository_root().join("src/cli/tests/seed_sql/application.py");
     let python = std::env::var("HOWDAH_PYTHON").unwrap_or_else(|_| "python3".into());
     let address = group.address().expect("the group's address");
