@@ -117,7 +117,7 @@ fn walk<'w>(
     done: &mut BTreeSet<SessionKey>,
 ) -> Option<Vec<Wait>> {
     if let Some(from) = path.iter().position(|it| it.waiter == session) {
-        let cycle: Vec<Wait> = path[from..].iter().map(|it| Wait::clone(it)).collect();
+        let cycle: Vec<Wait> = path[from..].iter().copied().cloned().collect();
         let nodes: BTreeSet<GroupId> = cycle.iter().map(|it| it.node).collect();
         return (nodes.len() > 1).then_some(cycle);
     }

@@ -90,7 +90,7 @@ async fn serve(
             router.cancels.cancel(&key, router.pools.connector()).await;
             return Ok(());
         }
-        Ok(Ok(Accepted::Session(client, wishes))) => (client, wishes),
+        Ok(Ok(Accepted::Session(client, wishes))) => (*client, wishes),
     };
     // Cancel requests must get through even then, so that only sessions are counted.
     let Ok(_permit) = clients.try_acquire() else {

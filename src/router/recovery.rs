@@ -131,10 +131,11 @@ async fn recover(router: &Router, everything: bool) -> bool {
             complete = false;
         }
     }
-    if complete && everything {
-        if let Err(error) = forget_finished(router).await {
-            tracing::warn!(%error, "cannot clean up commit records");
-        }
+    if complete
+        && everything
+        && let Err(error) = forget_finished(router).await
+    {
+        tracing::warn!(%error, "cannot clean up commit records");
     }
     complete
 }

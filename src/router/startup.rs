@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::stream::Stream;
 
 pub(crate) enum Accepted {
-    Session(Client, Wishes),
+    Session(Box<Client>, Wishes),
     Cancel(CancelKey),
 }
 
@@ -42,7 +42,7 @@ pub(crate) async fn accept(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Resu
             First::Ssl => return Err(refuse(&mut duplex, &unsupported(1234, 5679)).await),
             First::GssEnc => return Err(refuse(&mut duplex, &unsupported(1234, 5680)).await),
             First::Cancel(key) => return Ok(Accepted::Cancel(key)),
-            First::Session(wishes) => return Ok(Accepted::Session(Client::new(duplex), wishes)),
+            First::Session(wishes) => return Ok(Accepted::Session(Box::new(Client::new(duplex)), wishes)),
         }
     }
 }

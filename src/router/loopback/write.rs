@@ -146,15 +146,15 @@ fn distributed(table: Option<&Table>, oid: TableOid) -> Result<&Table> {
         .ok_or_else(|| Error::Internal(format!("no distributed table has the number {oid}")))
 }
 
-type RowsOfShards<'a> = BTreeMap<usize, (&'a ShardInterval, Vec<String>)>;
+type ShardRows<'a> = (&'a ShardInterval, Vec<String>);
 
 /// The rows as lists of literals, by worker and shard.
 fn by_group<'a>(
     table: &'a Table,
     insert: &Insert,
     parameters: &Parameters,
-) -> Result<BTreeMap<GroupId, Vec<(&'a ShardInterval, Vec<String>)>>> {
-    let mut shards: RowsOfShards<'a> = BTreeMap::new();
+) -> Result<BTreeMap<GroupId, Vec<ShardRows<'a>>>> {
+    let mut shards: BTreeMap<usize, ShardRows<'a>> = BTreeMap::new();
     for row in &insert.rows {
         let index = shard_of(table, insert, row, parameters)?;
         let values: Vec<_> = row.iter().map(|it| item(*it, parameters)).collect();

@@ -170,7 +170,7 @@ impl Session {
                 }
                 Reply::Execute => self.take_execute(flight).await?,
                 Reply::Parsed(name) => {
-                    let done = self.take_reply(flight, &[b'1'], true).await?;
+                    let done = self.take_reply(flight, b"1", true).await?;
                     if !done {
                         self.statements.remove(&name);
                     }

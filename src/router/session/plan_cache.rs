@@ -5,7 +5,7 @@
 //! what is out of date is no longer asked for, and makes room.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -59,9 +59,7 @@ impl PlanCache {
     }
 
     fn part(&self, key: &[u8]) -> MutexGuard<'_, HashMap<Box<[u8]>, Entry>> {
-        let mut hasher = self.hasher.build_hasher();
-        key.hash(&mut hasher);
-        let part = &self.parts[hasher.finish() as usize % PARTS];
+        let part = &self.parts[self.hasher.hash_one(key) as usize % PARTS];
         part.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

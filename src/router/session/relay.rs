@@ -81,7 +81,8 @@ impl Session {
         let mut outcome = Outcome::Succeeded;
         let rewrites = relaying.columns.is_some();
         loop {
-            let passes = |tag| !matches!(tag, b'Z' | b'E' | b'S' | b'G' | b'W') && !(rewrites && tag == b'T');
+            let ours = |tag| matches!(tag, b'Z' | b'E' | b'S' | b'G' | b'W') || (rewrites && tag == b'T');
+            let passes = |tag| !ours(tag);
             let message = self.relay_until(group, passes).await?;
             match message.tag {
                 b'Z' => return Ok(outcome),
