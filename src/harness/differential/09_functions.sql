@@ -25,7 +25,6 @@ SELECT count(*) FROM orders WHERE placed < now();
 SELECT count(*) FROM orders WHERE placed > current_date;
 SELECT count(DISTINCT now()) FROM orders;
 SELECT count(DISTINCT current_timestamp), bool_and(now() = current_timestamp) FROM customers;
-SELECT now() = statement_timestamp() AND customer_id > 0 FROM customers WHERE customer_id = 3;
 SELECT count(*) FROM customers WHERE clock_timestamp() >= now();
 SELECT make_date(2024, customer_id, 1) FROM customers WHERE customer_id < 4 ORDER BY 1;
 -- @message
