@@ -157,3 +157,16 @@ PREPARE put (int, text) AS INSERT INTO customers (customer_id, name) VALUES ($1,
 EXECUTE put(940, 'prepared');
 SELECT name FROM customers WHERE customer_id = 940;
 DEALLOCATE ALL;
+-- what needs a transaction block
+-- @message
+LOCK TABLE customers IN SHARE MODE;
+-- @message
+DECLARE c CURSOR FOR SELECT customer_id FROM customers;
+DECLARE held CURSOR WITH HOLD FOR SELECT customer_id FROM customers ORDER BY 1;
+FETCH 2 FROM held;
+CLOSE held;
+SET LOCAL work_mem = '1MB';
+BEGIN;
+LOCK TABLE customers, countries IN SHARE MODE;
+SELECT count(*) FROM customers;
+COMMIT;

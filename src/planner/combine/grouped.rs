@@ -1,6 +1,6 @@
 //! Groups that span shards: partial groups on the workers, whole groups in the combine query.
 
-use howdah_sql::ast::{CoercionForm, LimitOption, SelectStmt};
+use howdah_sql::ast::{CoercionForm, LimitOption, SelectStmt, a_const};
 use howdah_sql::{Node, NodeEnum};
 
 use super::Parts;
@@ -62,8 +62,22 @@ pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<Parts,
     if !split.columns.iter().all(|it| analysis.is_portable(&it.value, &block.scope)) {
         return Err(not_portable());
     }
+    if split.columns.iter().any(|it| it.role == Role::Value && is_untyped_literal(&it.value)) {
+        return Err(Refused::new("a literal without a type is an input of an aggregate"));
+    }
     let shards = block.relation.shards.clone();
     Ok(Parts { worker: split.worker_select(), combine, columns: split.columns.len(), shards })
+}
+
+/// As a column of an intermediate result it would have a type, and rows with it could be compared, which
+/// PostgreSQL refuses.
+fn is_untyped_literal(value: &Node) -> bool {
+    match &value.node {
+        Some(NodeEnum::AConst(constant)) => {
+            constant.isnull || matches!(constant.val, Some(a_const::Val::Sval(_)))
+        }
+        _ => false,
+    }
 }
 
 impl Split<'_, '_> {

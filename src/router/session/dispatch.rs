@@ -1,7 +1,7 @@
 //! Who runs a planned statement: a worker, the coordinator, or the executor.
 
 use howdah_planner::{Plan, Planned, SingleShard};
-use howdah_sql::{Kind, Literal};
+use howdah_sql::{Kind, Literal, Statement};
 
 use super::Session;
 use super::analysis::{Analyzed, Distributed};
@@ -30,7 +30,7 @@ impl Session {
         let outcome = match choose(distributed, &values)? {
             Choice::Single(single, shard) => self.run_single(single, shard, distributed, &values).await,
             Choice::Coordinator { writes } => {
-                self.transaction.open_statement();
+                self.open_for(&distributed.statement);
                 self.on_coordinator(text, analyzed.effects, writes).await
             }
             Choice::Executor(planned) => {
@@ -142,14 +142,22 @@ impl Session {
         self.on_coordinator(text, analyzed.effects, true).await
     }
 
+    /// Gives a statement that the coordinator runs a transaction of its own, unless there is one. CALL and DO may
+    /// commit by themselves, and PostgreSQL itself refuses DECLARE and LOCK outside of a block.
+    pub(super) fn open_for(&mut self, statement: &Statement) {
+        if !matches!(statement.kind(), Kind::Call | Kind::Do | Kind::Declare | Kind::Lock) {
+            self.transaction.open_statement();
+        }
+    }
+
     /// DDL and the like on distributed tables, or on what all nodes have. The coordinator's part is ours, what
     /// workers need beside it is in `ddl.rs`.
     pub(super) async fn run_utility(&mut self, text: &[u8], analyzed: &Analyzed) -> Result<Outcome> {
         let Some(statement) = &analyzed.statement else {
             return self.on_coordinator(text, analyzed.effects, true).await;
         };
-        if !matches!(statement.kind(), Kind::Call | Kind::Do) && !crate::ddl::runs_alone(statement) {
-            self.transaction.open_statement();
+        if !crate::ddl::runs_alone(statement) {
+            self.open_for(statement);
         }
         crate::ddl::before(self, statement).await?;
         let outcome = self.on_coordinator(text, analyzed.effects, true).await?;

@@ -276,7 +276,7 @@ impl Session {
                         Place::Server(shard.group)
                     }
                     Choice::Coordinator { writes } => {
-                        self.transaction.open_statement();
+                        self.open_for(&distributed.statement);
                         let place = self.bind_on_coordinator(&prepared, bind).await?;
                         if writes {
                             self.transaction.mark_writer(COORDINATOR);
