@@ -144,7 +144,7 @@ for script in select insert; do
             before=$(ticks "$router")
             h=$(pgbench_tps "$group" "$protocol" "$n" "$work/$script.sql")
             cpu=$(awk -v t=$(($(ticks "$router") - before)) -v hz="$hertz" -v q="$h" -v s="$seconds" 'BEGIN { if (q > 0) printf "%.0f", t / hz / (q * s) * 1e6; else printf "-" }')
-            printf '%-8s %-9s %8s %8s %8s %16s %10s %16s\n' "$script" "$protocol" "$n" "$p" "$b" "$(ratio "$b" "$p")" "$h" "$(ratio "$h" "$p), ${cpu} µs/query"
+            printf '%-8s %-9s %8s %8s %8s %16s %10s %16s\n' "$script" "$protocol" "$n" "$p" "$b" "$(ratio "$b" "$p")" "$h" "$(ratio "$h" "$p"), ${cpu} µs/query"
         done
     done
 done
