@@ -4,6 +4,7 @@ use bytes::{BufMut, BytesMut};
 use howdah_harness::client::{Client, Protocol};
 use howdah_harness::group::{LocalGroup, Options};
 use tokio_postgres::NoTls;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 
 /// A column type and values of it as they may be written, also in forms that only PostgreSQL reads.
@@ -116,11 +117,15 @@ fn text_parameter(setting: &mut Setting<'_>, table: &str) {
 fn binary_parameter(setting: &mut Setting<'_>, table: &str) {
     for value in setting.values {
         let sent = binary_form(setting, value);
-        let insert = async {
+        let insert = async || {
             let statement = setting.binary.prepare(&format!("INSERT INTO {table} VALUES ($1, 4)")).await?;
             setting.binary.execute(&statement, &[&sent]).await
         };
-        let inserted = setting.runtime.block_on(insert);
+        let mut inserted = setting.runtime.block_on(insert());
+        // A statement prepared just before its session learns of a newer catalog may be refused, never misplaced.
+        if inserted.as_ref().is_err_and(|it| it.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED)) {
+            inserted = setting.runtime.block_on(insert());
+        }
         inserted.unwrap_or_else(|error| panic!("{} {value:?} in binary: {error:?}", setting.type_name));
     }
 }
