@@ -1,7 +1,7 @@
 //! The directory that a person names, and where the group really is.
 //!
 //! They are the same, except when root names a place that the user who runs Postgres cannot reach (such as
-//! /root/demo): then the directory holds only a pointer, and the group lies under /var/lib/howdah.
+//! the home of root): then the directory holds only a pointer, and the group lies under /var/lib/howdah.
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
