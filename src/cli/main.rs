@@ -2,6 +2,7 @@
 mod crd;
 mod instance;
 mod local;
+mod process;
 mod progress;
 mod router;
 mod table;
@@ -24,9 +25,9 @@ enum Command {
     #[command(subcommand)]
     Local(local::Local),
     /// Run the routing engine that clients connect to.
-    Router(router::Arguments),
+    Router(process::Arguments),
     /// Run one PostgreSQL server: make it, start it, keep it running.
-    Instance(instance::Arguments),
+    Instance(process::Arguments),
     /// Print the CustomResourceDefinition of ServerGroup.
     Crd,
 }
@@ -34,8 +35,8 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Local(command) => command.run(),
-        Command::Router(arguments) => arguments.run(),
-        Command::Instance(arguments) => arguments.run(),
+        Command::Router(arguments) => router::run(arguments),
+        Command::Instance(arguments) => instance::run(arguments),
         Command::Crd => crd::run(),
     };
     match result {
