@@ -35,6 +35,19 @@ BEGIN
     END IF;
 END $$;
 
+-- Locks a table that is about to get shards, the colocation groups and the nodes, in this order.
+CREATE OR REPLACE FUNCTION howdah.lock_distributable(relation oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM howdah.check_distributable(relation);
+    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', howdah.qualified(relation));
+    LOCK TABLE howdah.pg_dist_colocation IN EXCLUSIVE MODE;
+    LOCK TABLE howdah.pg_dist_node IN SHARE MODE;
+    -- Again, now that nobody can change it.
+    PERFORM howdah.check_distributable(relation);
+END $$;
+REVOKE ALL ON FUNCTION howdah.lock_distributable(oid) FROM PUBLIC;
+
 -- Foreign keys that the shards of `relation` could not enforce.
 CREATE OR REPLACE FUNCTION howdah.check_foreign_keys(relation oid) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -284,12 +297,7 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howd
 DECLARE
     column_number smallint;
 BEGIN
-    PERFORM howdah.check_distributable(relation);
-    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', howdah.qualified(relation));
-    LOCK TABLE howdah.pg_dist_colocation IN EXCLUSIVE MODE;
-    LOCK TABLE howdah.pg_dist_node IN SHARE MODE;
-    -- Again, now that nobody can change it.
-    PERFORM howdah.check_distributable(relation);
+    PERFORM howdah.lock_distributable(relation);
     column_number := howdah.check_distribution_column(relation, column_name);
     PERFORM howdah.check_unique(relation, column_number);
     INSERT INTO howdah.pg_dist_partition (logicalrelid, partmethod, partcolumn, colocationid, repmodel)
@@ -333,11 +341,7 @@ BEGIN
     IF table_name IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'table_name cannot be NULL';
     END IF;
-    PERFORM howdah.check_distributable(table_name);
-    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', howdah.qualified(table_name));
-    LOCK TABLE howdah.pg_dist_colocation IN EXCLUSIVE MODE;
-    LOCK TABLE howdah.pg_dist_node IN SHARE MODE;
-    PERFORM howdah.check_distributable(table_name);
+    PERFORM howdah.lock_distributable(table_name);
     SELECT colocationid INTO colocation FROM howdah.pg_dist_colocation WHERE distributioncolumntype IS NULL;
     IF NOT FOUND THEN
         INSERT INTO howdah.pg_dist_colocation (shardcount, replicationfactor) VALUES (1, -1) RETURNING colocationid INTO colocation;

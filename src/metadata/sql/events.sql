@@ -27,12 +27,17 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT current_setting('howdah.our_ddl', true) = 'on' AND rolsuper FROM pg_roles WHERE rolname = current_user
 $$;
 
-CREATE OR REPLACE FUNCTION howdah.on_ddl_command_end() RETURNS event_trigger
+-- Not SECURITY DEFINER, to see whose DDL it is; what it calls is.
+CREATE OR REPLACE FUNCTION howdah.on_ddl() RETURNS event_trigger
 LANGUAGE plpgsql AS $$
 BEGIN
-    IF NOT coalesce(howdah.is_our_ddl(), false) THEN
-        PERFORM howdah.ddl_command_end();
+    IF coalesce(howdah.is_our_ddl(), false) THEN
+        RETURN;
     END IF;
+    CASE TG_EVENT
+        WHEN 'ddl_command_end' THEN PERFORM howdah.ddl_command_end();
+        WHEN 'sql_drop' THEN PERFORM howdah.sql_drop();
+    END CASE;
 END $$;
 
 -- Does nothing outside of the event: PostgreSQL refuses the function that lists the commands.
@@ -106,14 +111,6 @@ BEGIN
 END $$;
 
 -- Tables go with their shards, whatever dropped them: DROP TABLE, DROP SCHEMA … CASCADE, DROP OWNED.
-CREATE OR REPLACE FUNCTION howdah.on_sql_drop() RETURNS event_trigger
-LANGUAGE plpgsql AS $$
-BEGIN
-    IF NOT coalesce(howdah.is_our_ddl(), false) THEN
-        PERFORM howdah.sql_drop();
-    END IF;
-END $$;
-
 CREATE OR REPLACE FUNCTION howdah.sql_drop() RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -167,13 +164,11 @@ END $$;
 REVOKE ALL ON FUNCTION howdah.drop_shards(oid, text, text) FROM PUBLIC;
 
 DO $$
+DECLARE
+    event text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'howdah_ddl_command_end') THEN
-        CREATE EVENT TRIGGER howdah_ddl_command_end ON ddl_command_end EXECUTE FUNCTION howdah.on_ddl_command_end();
-        ALTER EVENT TRIGGER howdah_ddl_command_end ENABLE ALWAYS;
-    END IF;
-    IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'howdah_sql_drop') THEN
-        CREATE EVENT TRIGGER howdah_sql_drop ON sql_drop EXECUTE FUNCTION howdah.on_sql_drop();
-        ALTER EVENT TRIGGER howdah_sql_drop ENABLE ALWAYS;
-    END IF;
+    FOREACH event IN ARRAY ARRAY['ddl_command_end', 'sql_drop'] LOOP
+        EXECUTE format('CREATE EVENT TRIGGER howdah_%1$s ON %1$s EXECUTE FUNCTION howdah.on_ddl()', event);
+        EXECUTE format('ALTER EVENT TRIGGER howdah_%s ENABLE ALWAYS', event);
+    END LOOP;
 END $$;

@@ -64,26 +64,37 @@ END
 $function$;
 REVOKE ALL ON FUNCTION howdah.forward(regclass, text[], bigint, text) FROM PUBLIC;
 
+-- A query over the rows of `source` that gives, for 500 rows at a time, the statements to forward and the number of rows.
+-- `statements` is SQL that aggregates rows named r into a text[].
+CREATE OR REPLACE FUNCTION howdah.chunks(source text, statements text) RETURNS text
+    LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT format('SELECT %s AS statements, count(*) AS n
+        FROM (SELECT *, row_number() OVER () AS howdah_number FROM %s) r
+        GROUP BY (r.howdah_number - 1) / 500 ORDER BY (r.howdah_number - 1) / 500', statements, source)
+$function$;
+REVOKE ALL ON FUNCTION howdah.chunks(text, text) FROM PUBLIC;
+
+-- The chunks of INSERTs that make the rows of `source`: the table itself, or a transition table of it.
+CREATE OR REPLACE FUNCTION howdah.insert_chunks(relation regclass, source text) RETURNS text
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT howdah.chunks(source, format('ARRAY[%L || string_agg(format(%L, %s), '', '' ORDER BY r.howdah_number)]',
+        'INSERT INTO howdah_reference (' || string_agg(format('%I', c), ', ') || ') VALUES ',
+        '(' || string_agg('%L', ', ') || ')', string_agg(format('r.%I', c), ', ')))
+    FROM unnest(howdah.reference_columns(relation)) c
+$function$;
+REVOKE ALL ON FUNCTION howdah.insert_chunks(regclass, text) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION howdah.forward_insert() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
     SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 3 SET session_replication_role = replica
 AS $function$
 DECLARE
-    columns text[] := howdah.reference_columns(TG_RELID);
-    names text;
-    template text;
-    fields text;
     chunk record;
 BEGIN
-    SELECT string_agg(format('%I', c), ', '), '(' || string_agg('%L', ', ') || ')', string_agg(format('n.%I', c), ', ')
-        INTO names, template, fields FROM unnest(columns) c;
-    FOR chunk IN EXECUTE format($query$
-        SELECT string_agg(format(%L, %s), ', ' ORDER BY n.howdah_number) AS rows, count(*) AS n
-        FROM (SELECT *, row_number() OVER () AS howdah_number FROM howdah_new) n
-        GROUP BY (n.howdah_number - 1) / 500 ORDER BY (n.howdah_number - 1) / 500
-        $query$, template, fields) LOOP
-        PERFORM howdah.forward(TG_RELID,
-            ARRAY['INSERT INTO howdah_reference (' || names || ') VALUES ' || chunk.rows], chunk.n, NULL);
+    FOR chunk IN EXECUTE howdah.insert_chunks(TG_RELID, 'howdah_new') LOOP
+        PERFORM howdah.forward(TG_RELID, chunk.statements, chunk.n, NULL);
     END LOOP;
     RETURN NULL;
 END
@@ -95,20 +106,10 @@ CREATE OR REPLACE FUNCTION howdah.copy_reference(relation regclass) RETURNS void
     SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 3
 AS $function$
 DECLARE
-    names text;
-    template text;
-    fields text;
     chunk record;
 BEGIN
-    SELECT string_agg(format('%I', c), ', '), '(' || string_agg('%L', ', ') || ')', string_agg(format('n.%I', c), ', ')
-        INTO names, template, fields FROM unnest(howdah.reference_columns(relation)) c;
-    FOR chunk IN EXECUTE format($query$
-        SELECT string_agg(format(%L, %s), ', ') AS rows, count(*) AS n
-        FROM (SELECT *, row_number() OVER () AS howdah_number FROM ONLY %s) n
-        GROUP BY (n.howdah_number - 1) / 500
-        $query$, template, fields, relation) LOOP
-        PERFORM howdah.forward(relation,
-            ARRAY['INSERT INTO howdah_reference (' || names || ') VALUES ' || chunk.rows], chunk.n, NULL);
+    FOR chunk IN EXECUTE howdah.insert_chunks(relation, 'ONLY ' || howdah.qualified(relation)) LOOP
+        PERFORM howdah.forward(relation, chunk.statements, chunk.n, NULL);
     END LOOP;
 END
 $function$;
@@ -121,11 +122,8 @@ AS $function$
 DECLARE
     chunk record;
 BEGIN
-    FOR chunk IN EXECUTE format($query$
-        SELECT array_agg('DELETE FROM howdah_reference WHERE ' || %s ORDER BY o.howdah_number) AS statements, count(*) AS n
-        FROM (SELECT *, row_number() OVER () AS howdah_number FROM howdah_old) o
-        GROUP BY (o.howdah_number - 1) / 500 ORDER BY (o.howdah_number - 1) / 500
-        $query$, howdah.reference_condition(TG_RELID, 'o')) LOOP
+    FOR chunk IN EXECUTE howdah.chunks('howdah_old', format('array_agg(''DELETE FROM howdah_reference WHERE '' || %s ORDER BY r.howdah_number)',
+            howdah.reference_condition(TG_RELID, 'r'))) LOOP
         PERFORM howdah.forward(TG_RELID, chunk.statements, chunk.n, '');
     END LOOP;
     RETURN NULL;

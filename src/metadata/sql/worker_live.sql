@@ -6,7 +6,7 @@
 -- So the session's role calls functions that are SECURITY DEFINER and ask for a key that only superusers can read.
 --
 -- Nothing of the user's runs as a superuser: planning a query folds IMMUTABLE functions of index expressions and CHECK
--- constraints, and a write evaluates them. Both happen as the shard's owner, through one pair of functions per owner.
+-- constraints, and a write evaluates them. Both happen as the shard's owner, through functions of each owner.
 --
 -- Invariants: howdah.live_key has one row; a function in howdah_owner is owned by the role whose oid is in its name.
 
@@ -36,7 +36,46 @@ END
 $function$;
 REVOKE ALL ON FUNCTION howdah.check_key(text) FROM PUBLIC;
 
--- Makes sure that the two functions of an owner exist. Run in a transaction of its own where possible, because a second
+-- The functions of an owner, by what they may do: a STABLE one reads with its caller's snapshot, a VOLATILE one locks rows.
+CREATE OR REPLACE FUNCTION howdah.make_owned(owner oid) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    reader record;
+BEGIN
+    FOR reader IN SELECT * FROM (VALUES ('open', 'STABLE'), ('open_locking', 'VOLATILE')) readers (name, volatility) LOOP
+        EXECUTE format($create$
+            CREATE OR REPLACE FUNCTION howdah_owner.%1$s_%2$s(cursor_name text, query text) RETURNS void
+                LANGUAGE plpgsql %3$s SECURITY DEFINER
+            AS $body$
+            DECLARE c refcursor := cursor_name;
+            BEGIN
+                OPEN c NO SCROLL FOR EXECUTE query;
+            END
+            $body$;
+            REVOKE ALL ON FUNCTION howdah_owner.%1$s_%2$s(text, text) FROM PUBLIC;
+            ALTER FUNCTION howdah_owner.%1$s_%2$s(text, text) OWNER TO %4$I;
+        $create$, reader.name, owner, reader.volatility, pg_get_userbyid(owner));
+    END LOOP;
+    EXECUTE format($create$
+        CREATE OR REPLACE FUNCTION howdah_owner.exec_%1$s(query text) RETURNS bigint
+            LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        AS $body$
+        DECLARE n bigint;
+        BEGIN
+            EXECUTE query;
+            GET DIAGNOSTICS n = ROW_COUNT;
+            RETURN n;
+        END
+        $body$;
+        REVOKE ALL ON FUNCTION howdah_owner.exec_%1$s(text) FROM PUBLIC;
+        ALTER FUNCTION howdah_owner.exec_%1$s(text) OWNER TO %2$I;
+    $create$, owner, pg_get_userbyid(owner));
+END
+$function$;
+REVOKE ALL ON FUNCTION howdah.make_owned(oid) FROM PUBLIC;
+
+-- Makes sure that the functions of an owner exist. Run in a transaction of its own where possible, because a second
 -- caller waits for the first one's commit.
 CREATE OR REPLACE FUNCTION howdah.own(key text, owner_name text) RETURNS void
     LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -56,39 +95,7 @@ BEGIN
     IF howdah.owned(owner) THEN
         RETURN;
     END IF;
-    EXECUTE format($create$
-        CREATE OR REPLACE FUNCTION howdah_owner.open_%1$s(cursor_name text, query text) RETURNS void
-            LANGUAGE plpgsql STABLE SECURITY DEFINER
-        AS $body$
-        DECLARE c refcursor := cursor_name;
-        BEGIN
-            OPEN c NO SCROLL FOR EXECUTE query;
-        END
-        $body$;
-        CREATE OR REPLACE FUNCTION howdah_owner.open_locking_%1$s(cursor_name text, query text) RETURNS void
-            LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-        AS $body$
-        DECLARE c refcursor := cursor_name;
-        BEGIN
-            OPEN c NO SCROLL FOR EXECUTE query;
-        END
-        $body$;
-        CREATE OR REPLACE FUNCTION howdah_owner.exec_%1$s(query text) RETURNS bigint
-            LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-        AS $body$
-        DECLARE n bigint;
-        BEGIN
-            EXECUTE query;
-            GET DIAGNOSTICS n = ROW_COUNT;
-            RETURN n;
-        END
-        $body$;
-        REVOKE ALL ON FUNCTION howdah_owner.open_%1$s(text, text), howdah_owner.open_locking_%1$s(text, text),
-            howdah_owner.exec_%1$s(text) FROM PUBLIC;
-        ALTER FUNCTION howdah_owner.open_%1$s(text, text) OWNER TO %2$I;
-        ALTER FUNCTION howdah_owner.open_locking_%1$s(text, text) OWNER TO %2$I;
-        ALTER FUNCTION howdah_owner.exec_%1$s(text) OWNER TO %2$I;
-    $create$, owner, owner_name);
+    PERFORM howdah.make_owned(owner);
 END
 $function$;
 
@@ -117,31 +124,30 @@ END
 $function$;
 REVOKE ALL ON FUNCTION howdah.shard_owner(text) FROM PUBLIC;
 
--- Opens a cursor over a query of shards. STABLE, so that the cursor reads with the snapshot of the statement that calls it:
--- a keeper cursor that calls it once a row opens all cursors of one statement with one snapshot. The settings are those under
--- which postgres_fdw wrote the query; the rows come out with the settings of the FETCH.
-CREATE OR REPLACE FUNCTION howdah.open(key text, cursor_name text, query text, shard text) RETURNS void
-    LANGUAGE plpgsql STABLE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET standard_conforming_strings = on SET transform_null_equals = off
-AS $function$
+-- howdah.open opens a cursor over a query of shards. STABLE, so that the cursor reads with the snapshot of the statement that
+-- calls it: a keeper cursor that calls it once a row opens all cursors of one statement with one snapshot. The settings are
+-- those under which postgres_fdw wrote the query; the rows come out with the settings of the FETCH. howdah.open_locking is the
+-- same for SELECT … FOR UPDATE and its like, which a STABLE function may not run: it reads with a snapshot of its own.
+DO $block$
+DECLARE
+    reader record;
 BEGIN
-    PERFORM howdah.check_key(key);
-    EXECUTE format('SELECT howdah_owner.open_%s($1, $2)', howdah.shard_owner(shard)) USING cursor_name, query;
+    FOR reader IN SELECT * FROM (VALUES ('open', 'STABLE'), ('open_locking', 'VOLATILE')) readers (name, volatility) LOOP
+        EXECUTE format($create$
+            CREATE OR REPLACE FUNCTION howdah.%1$s(key text, cursor_name text, query text, shard text) RETURNS void
+                LANGUAGE plpgsql %2$s SECURITY DEFINER
+                SET search_path = pg_catalog, pg_temp
+                SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET standard_conforming_strings = on SET transform_null_equals = off
+            AS $function$
+            BEGIN
+                PERFORM howdah.check_key(key);
+                EXECUTE format('SELECT howdah_owner.%1$s_%%s($1, $2)', howdah.shard_owner(shard)) USING cursor_name, query;
+            END
+            $function$
+        $create$, reader.name, reader.volatility);
+    END LOOP;
 END
-$function$;
-
--- The same for SELECT … FOR UPDATE and its like, which a STABLE function may not run: it reads with a snapshot of its own.
-CREATE OR REPLACE FUNCTION howdah.open_locking(key text, cursor_name text, query text, shard text) RETURNS void
-    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
-    SET search_path = pg_catalog, pg_temp
-    SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET standard_conforming_strings = on SET transform_null_equals = off
-AS $function$
-BEGIN
-    PERFORM howdah.check_key(key);
-    EXECUTE format('SELECT howdah_owner.open_locking_%s($1, $2)', howdah.shard_owner(shard)) USING cursor_name, query;
-END
-$function$;
+$block$;
 
 -- Writes to a shard as its owner; answers how many rows. Several statements may be given, the count is the sum.
 CREATE OR REPLACE FUNCTION howdah.write(key text, statements text[], shard text) RETURNS bigint
