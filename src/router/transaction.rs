@@ -7,20 +7,19 @@
 //! Invariants: every participant that is open has all savepoints of the stack, so that ROLLBACK TO means the
 //! same on all of them; a participant whose connection broke can only be rolled back.
 
+mod participants;
+mod savepoints;
+mod time;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
 
 use howdah_catalog::GroupId;
-use howdah_pg::SqlState;
-use howdah_pg::wire::ErrorFields;
 use howdah_pg::wire::backend::TransactionStatus;
 
 use crate::commit::Commit;
-use crate::error::{Error, Result};
 use crate::gid::{Owned, TransactionId};
 use crate::pool::PooledConnection;
 use crate::server::ServerConnection;
-use crate::session::Session;
 use crate::settings::{Settings, quote_identifier};
 
 /// The block a client is in, as it sees it.
@@ -260,262 +259,9 @@ impl Transaction {
     }
 }
 
-impl Session {
-    /// The connection to a node on which this transaction's statements run. Opens it if need be: the
-    /// settings, BEGIN and the savepoints so far are queued in front of whatever is queued next, and nothing is sent.
-    pub(crate) async fn participant(&mut self, group: GroupId) -> Result<&mut ServerConnection> {
-        if !self.transaction.has(group) {
-            self.check_second_node(group)?;
-            let connection = self.acquire_resolved(group).await?;
-            let participant = Participant { connection, open: false, wrote: false };
-            self.transaction.participants.insert(group, participant);
-        }
-        let Self { transaction, settings, .. } = self;
-        let in_progress = transaction.is_in_progress();
-        let begin = transaction.begin_command().to_owned();
-        let Transaction { participants, opening, .. } = transaction;
-        let participant = participants.get_mut(&group).expect("it was just put there");
-        let connection = &mut *participant.connection;
-        if connection.is_broken() {
-            let reason = "its connection broke earlier in this transaction".to_owned();
-            return Err(Error::ConnectionLost { group, reason });
-        }
-        connection.queue_settings(settings);
-        if in_progress && !participant.open {
-            // Commands without Sync between them are one transaction, in which the settings were the first query: too late for
-            // an isolation level.
-            let options = begin.to_ascii_lowercase().contains("isolation")
-                || opening.iter().any(|it| matches!(it, Step::Command(_)));
-            if options && connection.has_prologue() {
-                connection.queue_sync();
-                connection.flush().await?;
-                connection.finish().await?;
-            }
-            connection.queue_prologue(&begin);
-            let steps = opening.iter().filter(|it| it.concerns(group));
-            steps.for_each(|it| connection.queue_prologue(&it.command()));
-            participant.open = true;
-        }
-        Ok(connection)
-    }
-
-    /// Makes sure that all these nodes take part. New connections are opened one after the other.
-    pub(crate) async fn join(&mut self, groups: impl IntoIterator<Item = GroupId>) -> Result<()> {
-        for group in groups {
-            self.participant(group).await?;
-        }
-        Ok(())
-    }
-
-    /// Reads the rows of everything that is under way on the coordinator, as text.
-    pub(crate) async fn coordinator_rows(&mut self) -> Result<Vec<Vec<Option<String>>>> {
-        let mut rows = Vec::new();
-        let mut result = Ok(());
-        while self.transaction.opened(GroupId::COORDINATOR).is_some_and(|it| it.is_busy()) {
-            let message = self.next_coordinator_message().await?;
-            match message.tag {
-                b'D' => rows.push(crate::server::text_row(&message.body)),
-                b'E' if result.is_ok() => {
-                    result = Err(Error::from(crate::server::error_fields(&message.body)));
-                }
-                _ => {}
-            }
-        }
-        result.map(|()| rows)
-    }
-
-    /// now() of this transaction as a constant for the workers: the coordinator's, if there is a block.
-    pub(crate) async fn transaction_time(&mut self) -> Result<String> {
-        if let Some(time) = &self.transaction.time {
-            return Ok(time.clone());
-        }
-        let time = match self.transaction.block {
-            Block::None => format_time(SystemTime::now()),
-            _ => self.coordinator_time().await?,
-        };
-        self.transaction.time = Some(time.clone());
-        Ok(time)
-    }
-
-    async fn coordinator_time(&mut self) -> Result<String> {
-        let coordinator = self.participant(GroupId::COORDINATOR).await?;
-        coordinator.queue_query(
-            "SELECT pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now()), \
-             'YYYY-MM-DD HH24:MI:SS.US') || '+00'",
-        );
-        coordinator.flush().await?;
-        let rows = self.coordinator_rows().await?;
-        let time = rows.into_iter().next().and_then(|it| it.into_iter().next()).flatten();
-        time.ok_or_else(|| Error::Internal("the coordinator has no time".to_owned()))
-    }
-
-    /// SAVEPOINT: the nodes hear of it with their next statement.
-    pub(crate) async fn savepoint(&mut self, name: &str) -> Result<()> {
-        self.push_savepoint(Step::Savepoint(name.to_owned()));
-        Ok(())
-    }
-
-    /// The same on the workers only.
-    pub(crate) async fn savepoint_on_workers(&mut self, name: &str) -> Result<()> {
-        self.push_savepoint(Step::WorkerSavepoint(name.to_owned()));
-        Ok(())
-    }
-
-    fn push_savepoint(&mut self, step: Step) {
-        for (_, participant) in self.transaction.open_participants().filter(|it| step.concerns(it.0)) {
-            participant.connection.queue_prologue(&step.command());
-        }
-        self.transaction.opening.push(step);
-    }
-
-    /// Whether ROLLBACK TO or RELEASE of this name would find it.
-    pub(crate) fn has_savepoint(&self, name: &str) -> bool {
-        self.find_step(name).is_ok()
-    }
-
-    /// RELEASE SAVEPOINT: with it go all that were made after it.
-    pub(crate) async fn release_savepoint(&mut self, name: &str) -> Result<()> {
-        let at = self.find_step(name)?;
-        let mut later = self.transaction.opening.split_off(at);
-        let command = format!("RELEASE SAVEPOINT {}", quote_identifier(name));
-        for (_, participant) in self.transaction.open_participants().filter(|it| later[0].concerns(it.0)) {
-            participant.connection.queue_prologue(&command);
-        }
-        later.retain(|it| matches!(it, Step::Command(_)));
-        self.transaction.opening.append(&mut later);
-        Ok(())
-    }
-
-    /// The same for one on the workers only; it may have gone with an older one already.
-    pub(crate) async fn release_on_workers(&mut self, name: &str) -> Result<()> {
-        if self.has_savepoint(name) { self.release_savepoint(name).await } else { Ok(()) }
-    }
-
-    /// ROLLBACK TO SAVEPOINT, on all nodes at once: the locks taken since must go now.
-    pub(crate) async fn rollback_to(&mut self, name: &str) -> Result<()> {
-        let at = self.find_step(name)?;
-        if self.transaction.participants.values().any(|it| it.connection.is_broken()) {
-            // Its part of the transaction is gone for good.
-            return Err(Error::InFailedTransaction);
-        }
-        let command = format!("ROLLBACK TO SAVEPOINT {}", quote_identifier(name));
-        let step = &self.transaction.opening[at];
-        let groups =
-            self.transaction.open_groups().into_iter().filter(|it| step.concerns(*it)).collect::<Vec<_>>();
-        self.run_on(&groups, &command).await?;
-        for (_, participant) in self.transaction.open_participants() {
-            participant.connection.doubt_settings();
-        }
-        self.transaction.opening.truncate(at + 1);
-        if self.transaction.block == Block::Failed {
-            self.transaction.block = Block::Explicit;
-        }
-        Ok(())
-    }
-
-    /// The same for one on the workers only; it may have gone with an older one already.
-    pub(crate) async fn rollback_to_on_workers(&mut self, name: &str) -> Result<()> {
-        if self.has_savepoint(name) { self.rollback_to(name).await } else { Ok(()) }
-    }
-
-    /// A command that every participant runs, now or when it joins: SET TRANSACTION, SET CONSTRAINTS.
-    pub(crate) async fn in_transaction(&mut self, command: &str) -> Result<()> {
-        let groups = self.transaction.open_groups();
-        self.run_on(&groups, command).await?;
-        self.transaction.opening.push(Step::Command(command.to_owned()));
-        Ok(())
-    }
-
-    /// Where a savepoint is among the steps.
-    fn find_step(&self, name: &str) -> Result<usize> {
-        self.transaction.opening.iter().rposition(|it| it.is_savepoint(name)).ok_or_else(|| {
-            let message = format!("savepoint \"{name}\" does not exist");
-            ErrorFields::error(SqlState::INVALID_SAVEPOINT_SPECIFICATION, message).into()
-        })
-    }
-
-    /// Runs a command on several participants in one flight each, and waits for all.
-    pub(crate) async fn run_on(&mut self, groups: &[GroupId], command: &str) -> Result<()> {
-        // The coordinator alone and first: it may use the workers meanwhile, through its live tables.
-        let (coordinator, workers): (Vec<_>, Vec<_>) =
-            groups.iter().copied().partition(|it| *it == GroupId::COORDINATOR);
-        let mut result = Ok(());
-        for groups in [coordinator, workers] {
-            for group in &groups {
-                if let Some(connection) = self.transaction.opened(*group) {
-                    connection.queue_query(command);
-                    result = result.and(connection.flush().await);
-                }
-            }
-            for group in &groups {
-                result = result.and(self.finish_on(*group).await);
-            }
-        }
-        result
-    }
-
-    /// Reads until a participant has answered everything. The coordinator may need its live tables for that.
-    pub(crate) async fn finish_on(&mut self, group: GroupId) -> Result<()> {
-        if group != GroupId::COORDINATOR {
-            let Some(connection) = self.transaction.opened(group) else { return Ok(()) };
-            return connection.finish().await;
-        }
-        let mut result = Ok(());
-        while self.transaction.opened(group).is_some_and(|it| it.is_busy()) {
-            let message = self.next_coordinator_message().await?;
-            if message.tag == b'E' && result.is_ok() {
-                result = Err(crate::server::error_fields(&message.body).into());
-            }
-        }
-        result
-    }
-
-    fn check_second_node(&self, group: GroupId) -> Result<()> {
-        let transaction = &self.transaction;
-        let alone = transaction.participants.keys().all(|it| *it == group);
-        if alone || !transaction.is_in_progress() || !transaction.is_serializable(&self.settings) {
-            return Ok(());
-        }
-        Err(Error::not_supported(
-            "cannot use a second node in a SERIALIZABLE transaction",
-            "Use REPEATABLE READ, or statements of a single shard group.",
-        ))
-    }
-
-    /// A connection to a node on which no transaction of the past is still undecided.
-    async fn acquire_resolved(&mut self, group: GroupId) -> Result<PooledConnection> {
-        let router = self.router.clone();
-        router.recovery.ensure_resolved(&router, group).await?;
-        self.acquire(group).await
-    }
-
-    /// True if any participant is in a state in which COMMIT would be a rollback.
-    pub(crate) fn has_failed_participant(&self) -> bool {
-        let transaction = &self.transaction;
-        let broken = |it: &&Participant| it.wrote && it.connection.is_broken();
-        let failed = |it: &&Participant| it.open && it.connection.status() == TransactionStatus::Failed;
-        transaction.participants.values().any(|it| broken(&it) || failed(&it))
-    }
-}
-
-/// As PostgreSQL writes a timestamptz in UTC, to the microsecond.
-fn format_time(time: SystemTime) -> String {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let seconds = i64::try_from(since.as_secs()).unwrap_or(0);
-    let moment = jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    let date = moment.to_zoned(jiff::tz::TimeZone::UTC);
-    format!("{}.{:06}+00", date.strftime("%Y-%m-%d %H:%M:%S"), since.subsec_micros())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn time_is_written_as_postgres_writes_it() {
-        let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 1_234_000);
-        assert_eq!(format_time(time), "2023-11-14 22:13:20.001234+00");
-    }
 
     #[test]
     fn the_isolation_level_is_that_of_begin_or_of_the_settings() {

@@ -4,12 +4,13 @@ use howdah_sql::ast::{LimitOption, SelectStmt, SortByDir, SortByNulls};
 use howdah_sql::{Node, NodeEnum};
 
 use super::analysis::Analysis;
+use super::block::{Block, Element};
 use super::expression::{
     any, bare_name, call_node, cast_node, column_node, integer, integer_node, is_null_constant,
     operator_node, target_node,
 };
 use super::functions::returns_set;
-use super::query::{Block, Element, is_limited, sort_nodes};
+use super::query::{is_limited, sort_nodes};
 use super::refused::Refused;
 use super::relation::{Output, Shards};
 use super::template::{combine_pieces, is_time, worker_template};

@@ -35,6 +35,7 @@
 //! FROM with unknown columns. That functions, operators and types may run on workers is checked before.
 
 mod analysis;
+mod block;
 mod columns;
 mod expression;
 mod functions;
@@ -45,10 +46,12 @@ mod query;
 mod refused;
 mod relation;
 mod scope;
+mod set_operation;
 mod template;
 mod types;
 
 pub(crate) use self::analysis::{Analysis, Tables};
+pub(crate) use self::block::{Block, Element};
 pub(crate) use self::expression::{
     IntoNode, any, call_node, cast_node, children, children_mut, integer_node, name_node, operator_node,
     target_node, visit,
@@ -59,7 +62,7 @@ pub(crate) use self::merge::{
     intermediate_select, limits, not_portable, output_sort_keys, plan_limited, require_portable, sort_by,
     sort_by_value,
 };
-pub(crate) use self::query::{Block, Element, is_limited, reject_common, sort_nodes};
+pub(crate) use self::query::{is_limited, reject_common, sort_nodes};
 pub(crate) use self::refused::Refused;
 pub(crate) use self::relation::{Key, Shards, Spread};
 pub(crate) use self::scope::Scope;

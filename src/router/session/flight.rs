@@ -9,8 +9,9 @@ use howdah_pg::wire::frontend;
 
 use super::Session;
 use super::analysis::Route;
-use super::extended::{Pipeline, Prepared};
+use super::extended::Pipeline;
 use super::relay::Relaying;
+use super::statements::Prepared;
 use crate::error::{Error, Result};
 use crate::server::{Message, ServerConnection};
 

@@ -4,9 +4,12 @@
 //! unless state that cannot be replayed pins the coordinator's backend.
 
 mod analysis;
+mod bind;
 mod block;
+mod describe;
 mod dispatch;
 mod effects;
+mod execute;
 mod extended;
 mod flight;
 mod pin;
@@ -18,6 +21,7 @@ pub(crate) mod single_shard;
 mod sql_execute;
 mod start;
 mod state;
+mod statements;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -42,10 +46,12 @@ use crate::startup::fatal;
 use crate::transaction::Transaction;
 
 use self::block::Marks;
-use self::extended::{Pipeline, Portals, Statements};
+use self::extended::Pipeline;
 pub(crate) use self::plan_cache::PlanCache;
+use self::portal::Portals;
 pub(crate) use self::start::run;
 use self::state::Kept;
+use self::statements::Statements;
 
 pub(crate) struct Session {
     pub(crate) router: Arc<Router>,

@@ -1,5 +1,6 @@
 //! Portals, and the rows of those whose result the router made.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -7,9 +8,11 @@ use howdah_pg::TypeOid;
 use howdah_pg::wire::backend::{self, ColumnDescription};
 use howdah_pg::wire::{Format, frame};
 
-use super::extended::Prepared;
+use super::statements::Prepared;
 use crate::error::Result;
 use howdah_catalog::GroupId;
+
+pub(super) type Portals = HashMap<Bytes, Portal>;
 
 pub(super) struct Portal {
     pub(super) statement: Arc<Prepared>,

@@ -1,0 +1,172 @@
+//! Bind: decides where a portal is, and sends it there.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use howdah_catalog::GroupId;
+use howdah_pg::wire::{ErrorFields, backend, frontend};
+use howdah_pg::{SqlState, TypeOid};
+
+use super::Session;
+use super::analysis::Route;
+use super::dispatch::{Choice, choose};
+use super::extended::Ahead;
+use super::flight::Reply;
+use super::portal::{Place, Portal};
+use super::single_shard::Values;
+use super::statements::{Prepared, statement_name};
+use crate::error::{Error, Result};
+use crate::transaction::Block;
+
+const COORDINATOR: GroupId = GroupId::COORDINATOR;
+
+impl Session {
+    pub(super) async fn on_bind(
+        &mut self,
+        bind: &frontend::Bind<'_>,
+        body: &Bytes,
+        ahead: Ahead,
+    ) -> Result<()> {
+        let prepared = self.statement(bind.statement).await?;
+        self.check_new_portal(bind.portal)?;
+        if self.transaction.block() == Block::Failed && !matches!(prepared.analyzed.route, Route::Control(_))
+        {
+            return Err(Error::InFailedTransaction);
+        }
+        let place = match &prepared.analyzed.route {
+            Route::Empty | Route::Control(_) => Place::Router,
+            Route::Local => self.bind_on_coordinator(&prepared, bind).await?,
+            // They take no parameters, and need more than the coordinator.
+            Route::Utility | Route::Copy => Place::Router,
+            Route::Explain(_) => Place::Router,
+            Route::Planned(distributed) => {
+                check_bound_parameters(bind, distributed.description.parameters.len())?;
+                let literals = self.take_literals(&prepared.text);
+                let values = Values {
+                    text: &prepared.text,
+                    literals: &literals,
+                    bind: Some(bind),
+                    parameter_types: &distributed.description.parameters,
+                    utf8: self.utf8,
+                };
+                let chosen = choose(distributed, &values)?;
+                let needs_block = ahead.executes > 1 || !ahead.syncs || self.pipeline.executed;
+                if needs_block && self.transaction.block() == Block::None {
+                    self.open_implicit().await?;
+                }
+                let place = match chosen {
+                    Choice::Single(single, shard) => {
+                        let query = self.worker_query(single, shard, distributed, &values).await?;
+                        if single.writes {
+                            self.flight(shard.group).await?;
+                            self.transaction.mark_writer(shard.group);
+                        }
+                        self.bind_on_worker(&prepared, bind, shard.group, query).await?;
+                        Place::Server(shard.group)
+                    }
+                    Choice::Coordinator { writes } => {
+                        self.open_for(&distributed.statement);
+                        let place = self.bind_on_coordinator(&prepared, bind).await?;
+                        if writes {
+                            self.transaction.mark_writer(COORDINATOR);
+                        }
+                        place
+                    }
+                    Choice::Executor(_) => Place::Router,
+                };
+                self.shape.literals = literals;
+                place
+            }
+        };
+        if place == Place::Router {
+            let mut complete = BytesMut::new();
+            backend::put_bind_complete(&mut complete);
+            self.answer(&complete);
+        }
+        let portal = Portal { statement: prepared, bind: body.clone(), place, held: None };
+        self.portals.insert(Bytes::copy_from_slice(bind.portal), portal);
+        Ok(())
+    }
+
+    fn check_new_portal(&self, name: &[u8]) -> Result<()> {
+        if !name.is_empty() && self.portals.contains_key(name) {
+            let message = format!("cursor \"{}\" already exists", String::from_utf8_lossy(name));
+            return Err(ErrorFields::error(SqlState::DUPLICATE_CURSOR, message).into());
+        }
+        if self.router.config.limits.statements_per_session <= self.portals.len() {
+            return Err(Error::LimitExceeded("too many portals in one session".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// From here on the pipeline commits as a whole, on all nodes.
+    async fn open_implicit(&mut self) -> Result<()> {
+        self.land(false).await?;
+        self.begin_implicit();
+        // What a node did without BEGIN becomes part of the block when BEGIN follows ("Pipelining" in
+        // protocol-flow; `BeginTransactionBlock` in an implicit one).
+        for group in self.transaction.groups() {
+            self.participant(group).await?;
+        }
+        Ok(())
+    }
+
+    async fn bind_on_coordinator(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        bind: &frontend::Bind<'_>,
+    ) -> Result<Place> {
+        if prepared.analyzed.effects.runs_code && self.transaction.block() == Block::None {
+            self.land(false).await?;
+            self.transaction.open_statement();
+        }
+        self.live.statement();
+        self.flight(COORDINATOR).await?;
+        self.pipeline.leaves_portals |= !bind.portal.is_empty()
+            || super::simple::leaves_portals(&prepared.text, prepared.analyzed.effects);
+        self.ensure_prepared(prepared, &prepared.server_name, &prepared.text, &prepared.types)?;
+        let connection = self.on_flight()?;
+        let name = prepared.server_name.as_bytes();
+        frontend::put_bind_renamed(connection.buffer(), bind.portal, name, bind);
+        self.pipeline.expect(Reply::Forward(b'2'));
+        Ok(Place::Server(COORDINATOR))
+    }
+
+    async fn bind_on_worker(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        bind: &frontend::Bind<'_>,
+        group: GroupId,
+        query: String,
+    ) -> Result<()> {
+        let Route::Planned(distributed) = &prepared.analyzed.route else {
+            return Err(Error::Internal("only a planned statement runs on a worker".to_owned()));
+        };
+        self.flight(group).await?;
+        // Types of users have other OIDs there: the worker finds them out by itself.
+        let known = |it: &TypeOid| if it.0 < FIRST_NORMAL_OID { *it } else { TypeOid(0) };
+        let types: Vec<TypeOid> = distributed.description.parameters.iter().map(known).collect();
+        let name = statement_name(b'w', &prepared.environment, query.as_bytes(), &types);
+        self.ensure_prepared(prepared, &name, query.as_bytes(), &types)?;
+        let connection = self.on_flight()?;
+        frontend::put_bind_renamed(connection.buffer(), bind.portal, name.as_bytes(), bind);
+        self.pipeline.expect(Reply::Forward(b'2'));
+        self.pipeline.note_query(query, prepared.clone());
+        Ok(())
+    }
+}
+
+fn check_bound_parameters(bind: &frontend::Bind<'_>, expected: usize) -> Result<()> {
+    if bind.parameters.len() == expected {
+        return Ok(());
+    }
+    let message = format!(
+        "bind message supplies {} parameters, but prepared statement \"{}\" requires {expected}",
+        bind.parameters.len(),
+        String::from_utf8_lossy(bind.statement)
+    );
+    Err(ErrorFields::error(SqlState::PROTOCOL_VIOLATION, message).into())
+}
+
+/// `FirstNormalObjectId` of transam.h.
+const FIRST_NORMAL_OID: u32 = 16384;

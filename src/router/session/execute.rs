@@ -1,0 +1,151 @@
+//! Execute: runs a portal where Bind put it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use howdah_catalog::GroupId;
+use howdah_pg::wire::backend;
+use howdah_pg::wire::frontend::{self, Message};
+use howdah_sql::Kind;
+
+use super::Session;
+use super::analysis::Route;
+use super::dispatch::{Choice, choose, execution};
+use super::extended::Ahead;
+use super::flight::Reply;
+use super::portal::Place;
+use super::relay::Outcome;
+use super::single_shard::Values;
+use super::statements::Prepared;
+use crate::error::{Error, Result};
+use crate::transaction::Block;
+
+const COORDINATOR: GroupId = GroupId::COORDINATOR;
+
+impl Session {
+    pub(super) async fn on_execute(&mut self, execute: frontend::Execute<'_>, ahead: Ahead) -> Result<()> {
+        let portal = self.portal(execute.portal)?;
+        let (prepared, bind, place) = (portal.statement.clone(), portal.bind.clone(), portal.place);
+        let analyzed = prepared.analyzed.clone();
+        let is_control = matches!(analyzed.route, Route::Control(_));
+        if self.transaction.block() == Block::Failed && !is_control {
+            return Err(Error::InFailedTransaction);
+        }
+        self.custom_settings.extend(analyzed.custom_settings.iter().cloned());
+        if let Place::Server(group) = place {
+            self.pipeline.executed = true;
+            let sets_transaction = analyzed.statement.as_ref().is_some_and(|it| self.is_set_transaction(it));
+            if sets_transaction {
+                self.land(self.is_in_block()).await?;
+                return self.set_transaction(&String::from_utf8_lossy(&prepared.text)).await;
+            }
+            self.flight(group).await?;
+            let refreshes = analyzed.effects.may_change_session || self.is_passthrough();
+            if refreshes && let Some(connection) = self.transaction.opened(COORDINATOR) {
+                connection.taint(true);
+            }
+            match group == COORDINATOR && refreshes {
+                true if super::simple::may_copy(&prepared.text) => self.suspect = true,
+                refreshes => self.pipeline.refresh |= refreshes,
+            }
+            if group == COORDINATOR
+                && let Some(connection) = self.transaction.opened(COORDINATOR)
+            {
+                connection.note_sequences(analyzed.may_write() || analyzed.effects.uses_sequences);
+            }
+            if group == COORDINATOR && analyzed.may_write() && matches!(analyzed.route, Route::Local) {
+                self.transaction.mark_writer(COORDINATOR);
+            }
+            self.pipeline.leaves_portals |= 0 < execute.max_rows;
+            let connection = self.on_flight()?;
+            frontend::put_execute(connection.buffer(), execute.portal, execute.max_rows);
+            self.pipeline.expect(Reply::Execute);
+            return Ok(());
+        }
+        self.land(self.is_in_block()).await?;
+        match &analyzed.route {
+            Route::Empty => backend::put_empty_query_response(self.client.buffer()),
+            Route::Control(command) => {
+                self.portals.clear();
+                let text = String::from_utf8_lossy(&prepared.text).into_owned();
+                self.control(command, text.trim().trim_end_matches(';')).await?;
+            }
+            Route::Explain(distributed) => {
+                let Some(statement) = &analyzed.statement else { return Ok(()) };
+                let text = distributed.statement.text().as_bytes();
+                let literals = self.take_literals(text);
+                let Message::Bind(bind) = frontend::parse(b'B', &bind)? else { return Ok(()) };
+                let values = Values {
+                    text,
+                    literals: &literals,
+                    bind: Some(&bind),
+                    parameter_types: &distributed.description.parameters,
+                    utf8: self.utf8,
+                };
+                let execution = execution(distributed, &distributed.planned, &values)?;
+                crate::executor::explain(self, statement, &execution).await?;
+            }
+            Route::Planned(_) => {
+                self.pipeline.executed = true;
+                self.execute_held(execute, &prepared, &bind).await?;
+            }
+            Route::Utility => {
+                let outcome = self.run_utility(&prepared.text, &analyzed).await?;
+                self.pipeline.skipping |= outcome == Outcome::Failed;
+            }
+            Route::Copy => {
+                let outcome = self.run_copy(&prepared.text, &analyzed).await?;
+                self.pipeline.skipping |= outcome == Outcome::Failed;
+                // The Sync that came with it was part of the conversation of COPY, and is not answered.
+                self.pipeline.copied =
+                    ahead.syncs && analyzed.statement.as_ref().is_some_and(|it| *it.kind() == Kind::CopyFrom);
+            }
+            Route::Local => {}
+        }
+        Ok(())
+    }
+
+    /// Runs a portal by the executor. Rows beyond the limit wait in the portal.
+    async fn execute_held(
+        &mut self,
+        execute: frontend::Execute<'_>,
+        prepared: &Arc<Prepared>,
+        bind: &Bytes,
+    ) -> Result<()> {
+        let held = self.portals.get_mut(execute.portal).and_then(|it| it.held.take());
+        let mut held = match held {
+            Some(held) => held,
+            None if execute.max_rows <= 0 => return self.execute_planned(prepared, bind).await,
+            None => {
+                self.client.hold();
+                let result = self.execute_planned(prepared, bind).await;
+                let held = self.client.release();
+                result?;
+                held.freeze()
+            }
+        };
+        super::portal::put_rows(&mut held, execute.max_rows, self.client.buffer())?;
+        if let Some(portal) = self.portals.get_mut(execute.portal) {
+            portal.held = Some(held);
+        }
+        Ok(())
+    }
+
+    async fn execute_planned(&mut self, prepared: &Arc<Prepared>, bind: &Bytes) -> Result<()> {
+        let Route::Planned(distributed) = &prepared.analyzed.route else { return Ok(()) };
+        let Message::Bind(bind) = frontend::parse(b'B', bind)? else { return Ok(()) };
+        let literals = self.take_literals(&prepared.text);
+        let values = Values {
+            text: &prepared.text,
+            literals: &literals,
+            bind: Some(&bind),
+            parameter_types: &distributed.description.parameters,
+            utf8: self.utf8,
+        };
+        let Choice::Executor(planned) = choose(distributed, &values)? else {
+            return Err(Error::Internal("a portal changed its plan".to_owned()));
+        };
+        let execution = execution(distributed, planned, &values)?;
+        self.execute_by_router(&execution).await.map(drop)
+    }
+}

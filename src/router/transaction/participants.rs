@@ -1,0 +1,138 @@
+//! Bringing nodes into a transaction, and speaking to those that take part.
+
+use howdah_catalog::GroupId;
+use howdah_pg::wire::backend::TransactionStatus;
+
+use super::{Participant, Step, Transaction};
+use crate::error::{Error, Result};
+use crate::pool::PooledConnection;
+use crate::server::ServerConnection;
+use crate::session::Session;
+
+impl Session {
+    /// The connection to a node on which this transaction's statements run. Opens it if need be: the
+    /// settings, BEGIN and the savepoints so far are queued in front of whatever is queued next, and nothing is sent.
+    pub(crate) async fn participant(&mut self, group: GroupId) -> Result<&mut ServerConnection> {
+        if !self.transaction.has(group) {
+            self.check_second_node(group)?;
+            let connection = self.acquire_resolved(group).await?;
+            let participant = Participant { connection, open: false, wrote: false };
+            self.transaction.participants.insert(group, participant);
+        }
+        let Self { transaction, settings, .. } = self;
+        let in_progress = transaction.is_in_progress();
+        let begin = transaction.begin_command().to_owned();
+        let Transaction { participants, opening, .. } = transaction;
+        let participant = participants.get_mut(&group).expect("it was just put there");
+        let connection = &mut *participant.connection;
+        if connection.is_broken() {
+            let reason = "its connection broke earlier in this transaction".to_owned();
+            return Err(Error::ConnectionLost { group, reason });
+        }
+        connection.queue_settings(settings);
+        if in_progress && !participant.open {
+            // Commands without Sync between them are one transaction, in which the settings were the first query: too late for
+            // an isolation level.
+            let options = begin.to_ascii_lowercase().contains("isolation")
+                || opening.iter().any(|it| matches!(it, Step::Command(_)));
+            if options && connection.has_prologue() {
+                connection.queue_sync();
+                connection.flush().await?;
+                connection.finish().await?;
+            }
+            connection.queue_prologue(&begin);
+            let steps = opening.iter().filter(|it| it.concerns(group));
+            steps.for_each(|it| connection.queue_prologue(&it.command()));
+            participant.open = true;
+        }
+        Ok(connection)
+    }
+
+    /// Makes sure that all these nodes take part. New connections are opened one after the other.
+    pub(crate) async fn join(&mut self, groups: impl IntoIterator<Item = GroupId>) -> Result<()> {
+        for group in groups {
+            self.participant(group).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the rows of everything that is under way on the coordinator, as text.
+    pub(crate) async fn coordinator_rows(&mut self) -> Result<Vec<Vec<Option<String>>>> {
+        let mut rows = Vec::new();
+        let mut result = Ok(());
+        while self.transaction.opened(GroupId::COORDINATOR).is_some_and(|it| it.is_busy()) {
+            let message = self.next_coordinator_message().await?;
+            match message.tag {
+                b'D' => rows.push(crate::server::text_row(&message.body)),
+                b'E' if result.is_ok() => {
+                    result = Err(Error::from(crate::server::error_fields(&message.body)));
+                }
+                _ => {}
+            }
+        }
+        result.map(|()| rows)
+    }
+
+    /// Runs a command on several participants in one flight each, and waits for all.
+    pub(crate) async fn run_on(&mut self, groups: &[GroupId], command: &str) -> Result<()> {
+        // The coordinator alone and first: it may use the workers meanwhile, through its live tables.
+        let (coordinator, workers): (Vec<_>, Vec<_>) =
+            groups.iter().copied().partition(|it| *it == GroupId::COORDINATOR);
+        let mut result = Ok(());
+        for groups in [coordinator, workers] {
+            for group in &groups {
+                if let Some(connection) = self.transaction.opened(*group) {
+                    connection.queue_query(command);
+                    result = result.and(connection.flush().await);
+                }
+            }
+            for group in &groups {
+                result = result.and(self.finish_on(*group).await);
+            }
+        }
+        result
+    }
+
+    /// Reads until a participant has answered everything. The coordinator may need its live tables for that.
+    pub(crate) async fn finish_on(&mut self, group: GroupId) -> Result<()> {
+        if group != GroupId::COORDINATOR {
+            let Some(connection) = self.transaction.opened(group) else { return Ok(()) };
+            return connection.finish().await;
+        }
+        let mut result = Ok(());
+        while self.transaction.opened(group).is_some_and(|it| it.is_busy()) {
+            let message = self.next_coordinator_message().await?;
+            if message.tag == b'E' && result.is_ok() {
+                result = Err(crate::server::error_fields(&message.body).into());
+            }
+        }
+        result
+    }
+
+    fn check_second_node(&self, group: GroupId) -> Result<()> {
+        let transaction = &self.transaction;
+        let alone = transaction.participants.keys().all(|it| *it == group);
+        if alone || !transaction.is_in_progress() || !transaction.is_serializable(&self.settings) {
+            return Ok(());
+        }
+        Err(Error::not_supported(
+            "cannot use a second node in a SERIALIZABLE transaction",
+            "Use REPEATABLE READ, or statements of a single shard group.",
+        ))
+    }
+
+    /// A connection to a node on which no transaction of the past is still undecided.
+    async fn acquire_resolved(&mut self, group: GroupId) -> Result<PooledConnection> {
+        let router = self.router.clone();
+        router.recovery.ensure_resolved(&router, group).await?;
+        self.acquire(group).await
+    }
+
+    /// True if any participant is in a state in which COMMIT would be a rollback.
+    pub(crate) fn has_failed_participant(&self) -> bool {
+        let transaction = &self.transaction;
+        let broken = |it: &&Participant| it.wrote && it.connection.is_broken();
+        let failed = |it: &&Participant| it.open && it.connection.status() == TransactionStatus::Failed;
+        transaction.participants.values().any(|it| broken(&it) || failed(&it))
+    }
+}
