@@ -51,6 +51,8 @@ pub(crate) struct ServerConnection {
     pub(crate) prepared: PreparedStatements,
     /// Commands of the prologue not yet answered.
     prologue: usize,
+    /// The error of a prologue, until the server has caught up with it.
+    refused: Option<Box<ErrorFields>>,
     /// What is on its way and ends in a ReadyForQuery.
     expected: VecDeque<Expected>,
     broken: bool,
@@ -101,6 +103,7 @@ impl ServerConnection {
             failed: false,
             prepared: PreparedStatements::new(startup.max_prepared),
             prologue: 0,
+            refused: None,
             expected: VecDeque::from([Expected::Sync]),
             broken: false,
             notifications: 0,
@@ -254,6 +257,9 @@ impl ServerConnection {
     /// ErrorResponse of anything else is an ordinary message.
     pub(crate) async fn next_message(&mut self) -> Result<Message> {
         loop {
+            if self.refused.is_some() {
+                return Err(self.finish_refused().await);
+            }
             let frame = match self.duplex.next_frame().await {
                 Ok(frame) => frame,
                 Err(error) => return Err(self.lost(&error)),
@@ -264,7 +270,7 @@ impl ServerConnection {
             }
             match frame.tag {
                 b'C' => self.prologue -= 1,
-                b'E' => return Err(self.abandon_prologue(&frame.body).await),
+                b'E' => self.abandon_prologue(&frame.body),
                 _ => {}
             }
         }
@@ -272,22 +278,27 @@ impl ServerConnection {
 
     /// Takes the answers of the prologue that are here. True once there are no more to come.
     pub(crate) async fn skip_prologue_here(&mut self) -> Result<bool> {
-        while self.prologue > 0 {
+        loop {
+            if self.refused.is_some() {
+                return Err(self.finish_refused().await);
+            }
+            if self.prologue == 0 {
+                return Ok(true);
+            }
             let Some(frame) = self.duplex.take_frame().map_err(|error| self.lost(&error))? else {
                 return Ok(false);
             };
             self.note(frame.tag, &frame.body);
             match frame.tag {
                 b'C' => self.prologue -= 1,
-                b'E' => return Err(self.abandon_prologue(&frame.body).await),
+                b'E' => self.abandon_prologue(&frame.body),
                 _ => {}
             }
         }
-        Ok(true)
     }
 
     pub(crate) fn has_prologue(&self) -> bool {
-        self.prologue > 0
+        self.prologue > 0 || self.refused.is_some()
     }
 
     /// A message that is already here.
@@ -343,7 +354,7 @@ impl ServerConnection {
     /// Reads until nothing is under way, and returns the first error among the answers.
     pub(crate) async fn finish(&mut self) -> Result<()> {
         let mut result = Ok(());
-        while self.prologue > 0 || !self.expected.is_empty() {
+        while self.is_busy() {
             let message = self.next_message().await?;
             if message.tag == b'E' && result.is_ok() {
                 result = Err(error_fields(&message.body).into());
@@ -377,7 +388,7 @@ impl ServerConnection {
 
     /// Whether something was sent whose ReadyForQuery has not come.
     pub(crate) fn is_busy(&self) -> bool {
-        !self.expected.is_empty() || self.prologue > 0
+        !self.expected.is_empty() || self.has_prologue()
     }
 
     /// After a loss: nothing is expected of it any more.
@@ -385,6 +396,7 @@ impl ServerConnection {
         self.broken = true;
         self.expected.clear();
         self.prologue = 0;
+        self.refused = None;
     }
 
     /// Whether the server still holds its end, as far as can be told without asking: one that went away has
@@ -489,31 +501,42 @@ impl ServerConnection {
     }
 
     /// After an error the server ignores everything up to the next Sync: if none is under way, one is sent.
-    async fn abandon_prologue(&mut self, body: &[u8]) -> Error {
+    fn abandon_prologue(&mut self, body: &[u8]) {
         let report = error_fields(body);
         self.prologue = 0;
         // Some of the settings may have been applied, some not.
         self.broken = true;
         if is_fatal(&report) {
-            return report.into();
-        }
-        while self.expected.front() == Some(&Expected::Query) {
-            self.expected.pop_front();
-        }
-        if self.expected.is_empty() {
-            self.queue_sync();
-        }
-        let rest = async {
-            self.flush().await?;
-            while !self.expected.is_empty() {
-                let frame = self.duplex.next_frame().await.map_err(|error| self.lost(&error))?;
-                self.note(frame.tag, &frame.body);
+            self.expected.clear();
+        } else {
+            while self.expected.front() == Some(&Expected::Query) {
+                self.expected.pop_front();
             }
-            Ok::<(), Error>(())
-        };
-        match rest.await {
-            Ok(()) => report.into(),
-            Err(error) => error,
+            if self.expected.is_empty() {
+                self.queue_sync();
+            }
+        }
+        self.refused = Some(Box::new(report));
+    }
+
+    /// Reads what the server still answers after the error of a prologue. Cancel safe, as its caller must be.
+    async fn finish_refused(&mut self) -> Error {
+        while !self.expected.is_empty() {
+            if let Err(error) = self.flush().await {
+                self.refused = None;
+                return error;
+            }
+            match self.duplex.next_frame().await {
+                Ok(frame) => self.note(frame.tag, &frame.body),
+                Err(error) => {
+                    self.refused = None;
+                    return self.lost(&error);
+                }
+            }
+        }
+        match self.refused.take() {
+            Some(report) => Error::Postgres(report),
+            None => Error::Internal("no prologue was refused".to_owned()),
         }
     }
 
