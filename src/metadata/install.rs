@@ -25,6 +25,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/nodes.sql"),
     include_str!("sql/shard_ddl.sql"),
     include_str!("sql/distribute.sql"),
+    include_str!("sql/undistribute.sql"),
     include_str!("sql/shards.sql"),
     include_str!("sql/alter.sql"),
     include_str!("sql/events.sql"),

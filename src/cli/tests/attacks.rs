@@ -20,6 +20,7 @@ const ATTACKS: &[fn(&LocalGroup)] = &[
     a_forged_name_joins_no_transaction,
     a_parallel_worker_sees_its_transaction,
     nobody_becomes_superuser_on_a_worker,
+    nobody_becomes_superuser_by_converting_a_table,
     keys_are_asked_for,
     keys_are_not_shown,
     shells_cannot_be_redirected,
@@ -66,7 +67,7 @@ fn a_forged_name_joins_no_transaction(group: &LocalGroup) {
 /// A parallel worker is a process of its own; it may read less than its leader only if it says so.
 fn a_parallel_worker_sees_its_transaction(group: &LocalGroup) {
     let mut client = group.connect().expect("a connection");
-    run(&mut client, "CREATE TABLE IF NOT EXISTS numbers AS SELECT generate_series(1, 1000) AS i");
+    run(&mut client, "CREATE TABLE IF NOT EXISTS numbers AS SELECT generate_series(1, 100) AS i");
     for setting in [
         "parallel_setup_cost = 0",
         "parallel_tuple_cost = 0",
@@ -84,6 +85,31 @@ fn a_parallel_worker_sees_its_transaction(group: &LocalGroup) {
     }
     run(&mut client, "ROLLBACK");
     run(&mut client, "DROP TABLE numbers");
+}
+
+/// Functions in generated columns, checks and defaults run while rows move, under our functions' superuser rights.
+fn nobody_becomes_superuser_by_converting_a_table(group: &LocalGroup) {
+    let mut attacker = group.connect().expect("a connection");
+    for sql in [
+        "CREATE TABLE seen (who text)",
+        "CREATE FUNCTION note() RETURNS int LANGUAGE plpgsql
+         AS 'BEGIN INSERT INTO public.seen VALUES (current_user); RETURN 1; END'",
+        "CREATE FUNCTION pure(int) RETURNS int LANGUAGE plpgsql IMMUTABLE
+         AS 'BEGIN IF to_regclass($$public.seen$$) IS NOT NULL THEN PERFORM public.note(); END IF; RETURN $1; END'",
+        "CREATE FUNCTION steady() RETURNS int LANGUAGE plpgsql STABLE AS 'BEGIN RETURN public.pure(1); END'",
+        "CREATE TABLE trap (k int PRIMARY KEY, g int GENERATED ALWAYS AS (pure(k)) STORED, CHECK (pure(k) > 0))",
+        "INSERT INTO trap (k) VALUES (1), (2)",
+        "SELECT create_distributed_table('trap', 'k', colocate_with => 'none')",
+        "ALTER TABLE trap ADD COLUMN s int DEFAULT steady()",
+        "SELECT alter_distributed_table('trap', shard_count => 2)",
+        "SELECT undistribute_table('trap')",
+    ] {
+        run(&mut attacker, sql);
+    }
+    assert_eq!(value(&mut attacker, "SELECT bool_and(who = current_user) FROM seen"), "t");
+    for sql in ["DROP TABLE trap, seen", "DROP FUNCTION steady, pure, note"] {
+        run(&mut attacker, sql);
+    }
 }
 
 /// Whatever runs on a worker's connection of the session, it is the session's own role that gives it up.

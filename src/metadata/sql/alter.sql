@@ -139,7 +139,8 @@ BEGIN
         RETURN;
     END IF;
     -- One value for all rows, as PostgreSQL computes it once.
-    EXECUTE format('SELECT (%s)::%s::text', expression, format_type(attribute.atttypid, attribute.atttypmod)) INTO value;
+    value := howdah.run_as((SELECT relowner FROM pg_class WHERE oid = relation),
+        format('BEGIN RETURN (%s)::%s; END', expression, format_type(attribute.atttypid, attribute.atttypmod)));
     IF value IS NOT NULL THEN
         command := format('ADD COLUMN %s DEFAULT %L', definition, value);
         later := format('ALTER COLUMN %I DROP DEFAULT', attribute.attname);

@@ -73,9 +73,14 @@ REVOKE ALL ON FUNCTION howdah.attach_live(regclass) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION howdah.detach_live(shell regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+    guard name;
 BEGIN
-    EXECUTE format('DROP TRIGGER IF EXISTS howdah_guard ON %s', shell);
-    EXECUTE format('DROP FOREIGN TABLE IF EXISTS howdah_live.t%s', shell::oid);
+    FOR guard IN SELECT tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+        WHERE t.tgrelid = shell AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', guard, shell);
+    END LOOP;
+    EXECUTE format('DROP FOREIGN TABLE howdah_live.t%s', shell::oid);
 END
 $function$;
 REVOKE ALL ON FUNCTION howdah.detach_live(regclass) FROM PUBLIC;

@@ -266,11 +266,20 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION howdah.place_shards(oid) FROM PUBLIC;
 
--- Moves the rows of a shell into its shards.
+-- The columns that are stored as they were given.
+CREATE OR REPLACE FUNCTION howdah.given_columns(relation oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT string_agg(format('%I', attname), ', ' ORDER BY attnum) FROM pg_attribute
+    WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+$$;
+
+-- Moves the rows of a shell into its shards. The owner writes them, because generated columns are computed here; what lets him do so
+-- is a view of his live child that is there for the moment.
 CREATE OR REPLACE FUNCTION howdah.move_rows(relation oid) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET session_replication_role = replica AS $$
 DECLARE
-    columns text;
+    columns constant text := howdah.given_columns(relation);
+    owner constant oid := (SELECT relowner FROM pg_class WHERE oid = relation);
     filled boolean;
 BEGIN
     EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s)', howdah.qualified(relation)) INTO filled;
@@ -278,9 +287,11 @@ BEGIN
         RETURN;
     END IF;
     RAISE NOTICE 'Copying data from local table...';
-    SELECT string_agg(format('%I', attname), ', ' ORDER BY attnum) INTO columns FROM pg_attribute
-        WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
-    EXECUTE format('INSERT INTO howdah_live.t%s (%s) SELECT %2$s FROM ONLY %3$s', relation, columns, howdah.qualified(relation));
+    EXECUTE format('CREATE VIEW howdah.child_%s AS SELECT %s FROM howdah_live.t%1$s', relation, columns);
+    EXECUTE format('GRANT INSERT ON howdah.child_%s TO %I', relation, pg_get_userbyid(owner));
+    PERFORM howdah.run_as(owner, format('BEGIN INSERT INTO howdah.child_%s (%s) SELECT %2$s FROM ONLY %3$s; RETURN NULL; END',
+        relation, columns, howdah.qualified(relation)));
+    EXECUTE format('DROP VIEW howdah.child_%s', relation);
     PERFORM howdah.empty_shell(relation);
     RAISE NOTICE 'copying the data has completed';
 END $$;

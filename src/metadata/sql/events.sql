@@ -158,10 +158,16 @@ BEGIN
         PERFORM howdah.call(jsonb_build_object('op', 'exec', 'group', node.groupid, 'sql', format('DROP TABLE IF EXISTS %s CASCADE', node.shards)));
     END LOOP;
     DELETE FROM howdah.pg_dist_partition WHERE logicalrelid = relation RETURNING colocationid INTO colocation;
-    DELETE FROM howdah.pg_dist_colocation c WHERE colocationid = colocation AND distributioncolumntype IS NOT NULL
-        AND NOT EXISTS (SELECT FROM howdah.pg_dist_partition p WHERE p.colocationid = c.colocationid);
+    PERFORM howdah.drop_empty_colocation(colocation);
 END $$;
 REVOKE ALL ON FUNCTION howdah.drop_shards(oid, text, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION howdah.drop_empty_colocation(colocation int) RETURNS void
+LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
+    DELETE FROM howdah.pg_dist_colocation c WHERE colocationid = colocation AND distributioncolumntype IS NOT NULL
+        AND NOT EXISTS (SELECT FROM howdah.pg_dist_partition p WHERE p.colocationid = c.colocationid)
+$$;
+REVOKE ALL ON FUNCTION howdah.drop_empty_colocation(int) FROM PUBLIC;
 
 DO $$
 DECLARE

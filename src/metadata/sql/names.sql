@@ -26,6 +26,28 @@ BEGIN
     END IF;
 END $$;
 
+-- Runs the body of a PL/pgSQL function with the rights of a role, and answers what it returns. Whatever evaluates what a user has
+-- written (the function of a generated column, of a CHECK, of a default) goes through here: our functions have superuser rights. The
+-- role's function lives only for the call, so that nothing depends on the role.
+CREATE OR REPLACE FUNCTION howdah.run_as(role oid, body text) RETURNS text
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET howdah.our_ddl = 'on' AS $$
+DECLARE
+    path constant text := current_setting('search_path');
+    name constant text := 'howdah_owner.' || quote_ident('run_' || role || '_' || gen_random_uuid());
+    answer text;
+BEGIN
+    EXECUTE format('CREATE FUNCTION %s() RETURNS text LANGUAGE plpgsql SECURITY DEFINER AS %L', name, body);
+    EXECUTE format('REVOKE ALL ON FUNCTION %s() FROM PUBLIC; ALTER FUNCTION %1$s() OWNER TO %I', name, pg_get_userbyid(role));
+    EXECUTE 'SELECT ' || name || '()' INTO answer;
+    -- A SET in a user's function outlives it, and what follows here must not resolve names in a path of his.
+    IF pg_catalog.current_setting('search_path') OPERATOR(pg_catalog.<>) path THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'a function changed search_path while a table was being converted';
+    END IF;
+    EXECUTE format('DROP FUNCTION %s()', name);
+    RETURN answer;
+END $$;
+REVOKE ALL ON FUNCTION howdah.run_as(oid, text) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION howdah.check_superuser(what text) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 BEGIN

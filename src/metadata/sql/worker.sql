@@ -17,5 +17,9 @@ BEGIN
     PERFORM howdah.own((SELECT key FROM howdah.live_key), pg_get_userbyid(owner));
     PERFORM set_config('search_path', path, true);
     EXECUTE pg_catalog.format('SELECT howdah_owner.exec_%s($1)', owner) USING statement;
+    -- A SET in a user's function outlives it, and what follows must not resolve names in a path of his.
+    IF pg_catalog.current_setting('search_path') OPERATOR(pg_catalog.<>) path THEN
+        RAISE EXCEPTION USING ERRCODE = 'insufficient_privilege', MESSAGE = 'a function changed search_path during DDL';
+    END IF;
 END $$;
 REVOKE ALL ON FUNCTION howdah.as_owner(text, text, text) FROM PUBLIC;
