@@ -14,6 +14,7 @@ pub struct InstallConfig {
 const COORDINATOR: &[&str] = &[
     include_str!("sql/schema.sql"),
     include_str!("sql/worker_live.sql"),
+    include_str!("sql/intermediate.sql"),
     include_str!("sql/coordinator_live.sql"),
     include_str!("sql/reference_live.sql"),
     include_str!("sql/commit.sql"),
@@ -31,7 +32,11 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/events.sql"),
 ];
 
-const WORKER: &[&str] = &[include_str!("sql/worker_live.sql"), include_str!("sql/worker.sql")];
+const WORKER: &[&str] = &[
+    include_str!("sql/worker_live.sql"),
+    include_str!("sql/intermediate.sql"),
+    include_str!("sql/worker.sql"),
+];
 
 /// Installs or upgrades our objects on the coordinator, in the database that `client` is connected to as superuser.
 pub async fn install_coordinator(client: &Client, config: &InstallConfig) -> Result<(), Error> {

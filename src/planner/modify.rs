@@ -68,7 +68,15 @@ fn multi_shard(facts: &Facts<'_>) -> Result<MultiShard, String> {
     let template = splice.template(statement.text(), 0..statement.text().len(), &slots);
     let uses_time = template.uses_time();
     let shards = (0..table.shards().len()).collect();
-    Ok(MultiShard { anchor: table.oid, shards, template, merge: Merge::Modified, writes: true, uses_time })
+    Ok(MultiShard {
+        anchor: table.oid,
+        shards,
+        template,
+        merge: Merge::Modified,
+        writes: true,
+        uses_time,
+        live: false,
+    })
 }
 
 /// A SET of the distribution column to something else than the column itself.

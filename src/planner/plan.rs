@@ -129,6 +129,8 @@ pub struct MultiShard {
     pub merge: Merge,
     pub writes: bool,
     pub uses_time: bool,
+    /// Whether the coordinator's PostgreSQL gives the same answer over live tables.
+    pub live: bool,
 }
 
 /// INSERT … VALUES: each row goes to its own shard.

@@ -1,6 +1,6 @@
 //! The ladder itself.
 
-use howdah_sql::{Kind, NodeEnum, shape};
+use howdah_sql::{Kind, NodeEnum, ast, shape};
 
 use crate::splice::Slots;
 use crate::statement::Facts;
@@ -93,7 +93,10 @@ fn pushed_down(facts: &Facts<'_>) -> Result<(Rung, MultiShard, Reasons), Reasons
         return Err(refused("the statement is no SELECT".into()));
     };
     let context = facts.context;
-    pushdown::plan_select(select, context.request.catalog, &|range| context.table(range).map(|it| it.oid))
+    let tables = |range: &ast::RangeVar| context.table(range).map(|it| it.oid);
+    let (rung, mut plan, reasons) = pushdown::plan_select(select, context.request.catalog, &tables)?;
+    plan.live = facts.lost_on_live.is_none();
+    Ok((rung, plan, reasons))
 }
 
 /// PostgreSQL itself over live tables; unless it would write to them, or not know what is meant.

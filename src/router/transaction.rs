@@ -51,6 +51,8 @@ pub(crate) struct Transaction {
     participants: BTreeMap<GroupId, Participant>,
     /// now() of this transaction, once somebody asked.
     time: Option<String>,
+    /// Intermediate results that it has stored so far.
+    intermediates: u64,
     /// The name under which it commits on several nodes; made when first needed.
     owned: Option<Owned>,
     /// The votes on the coordinator's commit: cast, and its outcome not yet known.
@@ -205,6 +207,12 @@ impl Transaction {
     /// Whether a statement has failed since this was last asked.
     pub(crate) fn take_failure(&mut self) -> bool {
         std::mem::take(&mut self.statement_failed)
+    }
+
+    /// Tells its intermediate results apart.
+    pub(crate) fn next_intermediate(&mut self) -> u64 {
+        self.intermediates += 1;
+        self.intermediates
     }
 
     /// The participant has left its transaction, by PREPARE or an end of its own.

@@ -64,7 +64,7 @@ CREATE OR REPLACE FUNCTION howdah.objects_json() RETURNS json
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH schema AS (
         SELECT oid, nspname FROM pg_namespace
-        WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'howdah', 'howdah_live', 'pg_toast'))
+        WHERE nspname NOT IN ('pg_catalog', 'information_schema', 'howdah', 'howdah_live', 'howdah_intermediate', 'pg_toast'))
     SELECT json_build_object(
         'functions', (SELECT coalesce(json_agg(json_build_object('schema', nspname, 'name', proname, 'volatility', provolatile,
                 'distributed', EXISTS (SELECT FROM howdah.distributed_function d WHERE d.function = p.oid)) ORDER BY proname, nspname, p.oid), '[]')

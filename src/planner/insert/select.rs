@@ -51,6 +51,7 @@ pub(super) fn colocated(insert: &ast::InsertStmt, facts: &Facts<'_>) -> Result<M
         merge: Merge::Modified,
         writes: true,
         uses_time,
+        live: false,
     })
 }
 

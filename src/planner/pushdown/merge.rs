@@ -152,6 +152,7 @@ pub(crate) fn finish(
         template,
         merge,
         writes: false,
+        live: true,
     })
 }
 

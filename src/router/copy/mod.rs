@@ -10,6 +10,8 @@ mod rows;
 mod shard_rows;
 mod to;
 
+pub(crate) use self::shard_rows::put_text;
+
 use std::sync::Arc;
 
 use howdah_catalog::{GroupId, Table, TableOid};

@@ -85,7 +85,8 @@ fn physical_lines(format: &Format, row: &[u8]) -> u64 {
     }
 }
 
-fn put_text(data: &mut BytesMut, value: &[u8], delimiter: u8) {
+/// A value as it stands in a line of COPY's text format.
+pub(crate) fn put_text(data: &mut BytesMut, value: &[u8], delimiter: u8) {
     for &byte in value {
         match byte {
             b'\n' => data.extend_from_slice(b"\\n"),

@@ -15,6 +15,11 @@ use crate::server::{Message, ServerConnection, error_fields};
 pub(crate) trait Sink: Send {
     /// One row of the connection at `source`. What is put into the client's buffer is sent now and then.
     fn row(&mut self, source: usize, row: &Bytes, client: &mut Client) -> Result<()>;
+
+    /// Whether it wants to be emptied before it takes more.
+    fn is_full(&self) -> bool {
+        false
+    }
 }
 
 /// What the tasks said beside their rows.
@@ -83,7 +88,21 @@ pub(crate) async fn gather(
     sink: &mut dyn Sink,
 ) -> Result<Summary> {
     let mut summary = Summary::default();
+    while !gather_some(connections, client, sink, &mut summary).await? {}
+    Ok(summary)
+}
+
+/// Reads until the sink is full; true if nothing is left to be read.
+pub(crate) async fn gather_some(
+    connections: &mut [&mut ServerConnection],
+    client: &mut Client,
+    sink: &mut dyn Sink,
+    summary: &mut Summary,
+) -> Result<bool> {
     while connections.iter().any(|it| it.is_busy()) {
+        if sink.is_full() && summary.error.is_none() {
+            return Ok(false);
+        }
         let (source, message) = next_of_any(connections).await;
         match message {
             // A row, or a piece of COPY output.
@@ -101,7 +120,7 @@ pub(crate) async fn gather(
             connections[source].give_up();
         }
     }
-    Ok(summary)
+    Ok(true)
 }
 
 /// The next message of any busy connection.

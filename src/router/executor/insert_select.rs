@@ -13,7 +13,7 @@ use howdah_pg::wire::frontend::{self, Target};
 use howdah_pg::wire::{Format, backend};
 use howdah_planner::{InsertColumn, InsertSelect};
 
-use super::combine::{Collector, MAX_BYTES, builtin_name, column_source, too_large};
+use super::intermediate::{Arrays, Encoding, Rows, builtin_name, from_arrays};
 use super::multi_shard::write;
 use super::rows::values;
 use super::shard_key::{KeyValue, null_key, shard_of};
@@ -42,9 +42,10 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: 
     let time = time_constant(session, uses_time).await?;
     let computed = compute(session, execution, plan, rows.len(), time.as_deref()).await?;
     let shards = deal(session, plan, &table, &rows, &computed).await?;
-    let tasks = shards.into_iter().map(|(shard, collector)| {
+    let width = plan.columns.len() + plan.computed.len();
+    let tasks = shards.into_iter().map(|(shard, rows)| {
         let text = task_text(execution, plan, shard, time.as_deref())?;
-        Ok(Task { group: table.shards()[shard].group, text, arrays: collector.arrays() })
+        Ok(Task { group: table.shards()[shard].group, text, arrays: Arrays::of(&rows, width) })
     });
     let tasks: Vec<Task> = tasks.collect::<Result<_>>()?;
     let result = write(session, execution, &tasks, None).await;
@@ -81,6 +82,14 @@ async fn source<'a>(
     result?;
     let same = types.iter().eq(plan.columns.iter().map(|it| &it.type_oid));
     Ok(if same { &plan.source.query } else { &plan.source.converted })
+}
+
+/// Of the source's rows.
+const MAX_BYTES: usize = 512 << 20;
+
+fn too_large() -> Error {
+    let megabytes = MAX_BYTES >> 20;
+    Error::LimitExceeded(format!("the source's result is larger than {megabytes} MB"))
 }
 
 /// Runs the source on the coordinator, whose tables are live.
@@ -148,18 +157,20 @@ async fn deal(
     table: &Table,
     rows: &[Bytes],
     computed: &[Vec<Option<String>>],
-) -> Result<BTreeMap<usize, Collector>> {
-    let width = plan.columns.len() + plan.computed.len();
+) -> Result<BTreeMap<usize, Rows>> {
     let column = table.distribution_column();
     let column = column.ok_or_else(|| Error::Internal("the table has no distribution column".to_owned()))?;
-    let mut shards: BTreeMap<usize, Collector> = BTreeMap::new();
+    let mut shards: BTreeMap<usize, Rows> = BTreeMap::new();
     for (row, more) in rows.iter().zip(computed) {
-        let all = || values(row).chain(more.iter().map(|it| it.as_deref().map(str::as_bytes)));
-        let Some(key) = all().nth(plan.key).flatten() else { return Err(null_key(table, column)) };
+        let more = || more.iter().map(|it| it.as_deref().map(str::as_bytes));
+        let Some(key) = values(row).chain(more()).nth(plan.key).flatten() else {
+            return Err(null_key(table, column));
+        };
         let key =
             KeyValue { value: Cow::Borrowed(key), format: Format::Text, type_oid: howdah_pg::TypeOid(0) };
         let shard = shard_of(session, table, &key).await?;
-        shards.entry(shard).or_insert_with(|| Collector::new(width)).push(all())?;
+        let rows = shards.entry(shard).or_insert_with(|| Rows::new(Encoding::Text(vec![])));
+        rows.push_extended(row, more());
     }
     Ok(shards)
 }
@@ -174,22 +185,8 @@ fn task_text(
     let columns: Vec<&InsertColumn> =
         plan.columns.iter().chain(plan.computed.iter().map(|it| &it.column)).collect();
     let first = execution.bind.map_or(0, |_| execution.description.parameters.len()) + 1;
-    let sources: Vec<(String, String)> = columns
-        .iter()
-        .enumerate()
-        .map(|(number, it)| {
-            let name = builtin_name(it.type_oid).unwrap_or(&it.type_name);
-            column_source(number, name, first + number)
-        })
-        .collect();
-    let (list, arrays): (Vec<String>, Vec<String>) = sources.into_iter().unzip();
-    let names: Vec<String> = (0..columns.len()).map(|it| format!("c{it}")).collect();
-    Ok(format!(
-        "{}SELECT {} FROM ROWS FROM ({}) AS u({}){}",
-        rendering.render(&plan.prefix)?,
-        list.join(", "),
-        arrays.join(", "),
-        names.join(", "),
-        rendering.render(&plan.suffix)?
-    ))
+    let types = columns.iter().map(|it| builtin_name(it.type_oid).unwrap_or(&it.type_name));
+    let prefix = rendering.render(&plan.prefix)?;
+    let suffix = rendering.render(&plan.suffix)?;
+    Ok(format!("{prefix}{}{suffix}", from_arrays(types, first)))
 }

@@ -10,7 +10,7 @@ use howdah_pg::{SqlState, TypeOid};
 use howdah_planner::{Bound, Combine, SortKey};
 
 use super::combine::{self, Collector};
-use super::gather::{Sink, Summary, gather};
+use super::gather::{Summary, gather};
 use super::multi_shard::{groups, send};
 use super::rows::{ClientRows, Nowhere, push_prefix, values};
 use super::task::{RowFormats, Task};
@@ -115,7 +115,7 @@ pub(super) async fn ordered(
     let columns = summary.columns.clone().unwrap_or_default();
     let Some(keys) = Keys::of(order.keys, &columns, iso) else {
         drop(connections);
-        return collect(session, execution, &tasks, heads, columns, fallback).await;
+        return collect(session, execution, &tasks, heads, summary, fallback).await;
     };
     let mut rows = ClientRows::new(window);
     let mut heads: Vec<Option<Head>> =
@@ -204,23 +204,20 @@ async fn collect(
     execution: &Execution<'_>,
     tasks: &[Task],
     heads: Vec<Option<Bytes>>,
-    columns: Vec<ColumnDescription>,
+    summary: Summary,
     fallback: &Combine,
 ) -> Result<()> {
-    if columns.iter().any(|it| it.format == Format::Binary) {
+    let mut collector = Collector::new(&RowFormats::Text);
+    if summary.columns.iter().flatten().any(|it| it.format == Format::Binary) {
         // Asked for in the client's format: run again, for text.
         super::multi_shard::receive(session, tasks, &mut Nowhere).await?;
         send(session, execution, tasks, &RowFormats::Text).await?;
-        let mut collector = Collector::new(fallback.columns);
-        super::multi_shard::receive(session, tasks, &mut collector).await?;
-        return combine::finish(session, execution, fallback, collector, columns, tasks[0].group).await;
+        return combine::run(session, execution, tasks, fallback, collector, Summary::default()).await;
     }
-    let mut collector = Collector::new(fallback.columns);
     for row in heads.into_iter().flatten() {
-        collector.row(0, &row, &mut session.client)?;
+        collector.push(&row);
     }
-    super::multi_shard::receive(session, tasks, &mut collector).await?;
-    combine::finish(session, execution, fallback, collector, columns, tasks[0].group).await
+    combine::run(session, execution, tasks, fallback, collector, summary).await
 }
 
 struct Head {

@@ -9,6 +9,8 @@ mod explain;
 mod gather;
 mod insert;
 mod insert_select;
+mod intermediate;
+mod live;
 mod merge;
 mod multi_shard;
 mod rows;

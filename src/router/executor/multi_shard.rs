@@ -10,7 +10,7 @@ use howdah_planner::{Merge, MultiShard};
 use howdah_sql::Kind;
 
 use super::combine::{self, Collector};
-use super::gather::{Sink, Summary, gather};
+use super::gather::{Sink, Summary, gather, gather_some};
 use super::merge::{self, Window};
 use super::rows::ClientRows;
 use super::task::{ColumnFormat, RowFormats, Task, queue_description, queue_task};
@@ -116,6 +116,20 @@ pub(super) async fn receive(session: &mut Session, tasks: &[Task], sink: &mut dy
     gather(&mut connections, client, sink).await?.finish()
 }
 
+/// The same until the sink is full; true if nothing is left to be read.
+pub(super) async fn receive_some(
+    session: &mut Session,
+    tasks: &[Task],
+    sink: &mut dyn Sink,
+    summary: &mut Summary,
+) -> Result<bool> {
+    let wanted = groups(tasks);
+    let Session { transaction, client, .. } = session;
+    let connections = transaction.connections().filter(|it| wanted.contains(&it.0)).map(|it| it.1);
+    let mut connections: Vec<&mut ServerConnection> = connections.collect();
+    gather_some(&mut connections, client, sink, summary).await
+}
+
 async fn concat(
     session: &mut Session,
     execution: &Execution<'_>,
@@ -137,17 +151,8 @@ async fn combine(
 ) -> Result<()> {
     let formats = exact_formats(session, execution, &tasks[0]).await?;
     send(session, execution, tasks, &formats).await?;
-    let mut collector = Collector::new(combine.columns).with_formats(&formats);
-    let summary = receive(session, tasks, &mut collector).await?;
-    combine::finish(
-        session,
-        execution,
-        combine,
-        collector,
-        summary.columns.unwrap_or_default(),
-        tasks[0].group,
-    )
-    .await
+    let collector = Collector::new(&formats);
+    combine::run(session, execution, tasks, combine, collector, Summary::default()).await
 }
 
 /// In which formats intermediate rows lose nothing. Text does, but for floats of which the session wants to

@@ -310,7 +310,7 @@ fn key_columns(open: &Open, keys: usize) -> Vec<Vec<Option<Bytes>>> {
 }
 
 /// The text form of a text[].
-pub(super) fn text_array<T: AsRef<[u8]>>(values: &[Option<T>]) -> String {
+pub(crate) fn text_array<T: AsRef<[u8]>>(values: &[Option<T>]) -> String {
     let mut text = String::from("{");
     for (index, value) in values.iter().enumerate() {
         if 0 < index {

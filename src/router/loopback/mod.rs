@@ -36,6 +36,7 @@ mod session_host;
 mod standalone;
 
 pub(crate) use self::access::WorkerAccess;
+pub(crate) use self::fetch::text_array;
 pub(crate) use self::listener::LoopbackListener;
 pub(crate) use self::live::Live;
 pub(crate) use self::registry::{Lease, Registry};

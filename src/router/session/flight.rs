@@ -192,7 +192,7 @@ impl Session {
     /// One answer, which ends with a message of one of these types.
     async fn take_reply(&mut self, flight: &mut Flight, last: &[u8], forwards: bool) -> Result<bool> {
         loop {
-            let message = self.server_message(flight.group).await?;
+            let message = self.message_of(flight.group).await?;
             match message.tag {
                 b'E' => {
                     self.tell(flight, &message);
@@ -254,16 +254,6 @@ impl Session {
             _ => None,
         });
         self.push_server_error(&message.body, &Relaying { columns: None, shard });
-    }
-
-    async fn server_message(&mut self, group: GroupId) -> Result<Message> {
-        if group == GroupId::COORDINATOR {
-            return self.next_coordinator_message().await;
-        }
-        match self.transaction.opened(group) {
-            Some(connection) => connection.next_message().await,
-            None => Err(Error::Internal("no connection to read from".to_owned())),
-        }
     }
 
     /// Sends Sync to a server that has had none, and reads up to its ReadyForQuery.

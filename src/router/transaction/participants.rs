@@ -6,7 +6,7 @@ use howdah_pg::wire::backend::TransactionStatus;
 use super::{Participant, Step, Transaction};
 use crate::error::{Error, Result};
 use crate::pool::PooledConnection;
-use crate::server::ServerConnection;
+use crate::server::{Message, ServerConnection};
 use crate::session::Session;
 
 impl Session {
@@ -56,7 +56,26 @@ impl Session {
         Ok(())
     }
 
-    /// Reads the rows of everything that is under way on the coordinator, as text.
+    /// The next message of a participant.
+    pub(crate) async fn message_of(&mut self, group: GroupId) -> Result<Message> {
+        if group == GroupId::COORDINATOR {
+            return self.next_coordinator_message().await;
+        }
+        match self.transaction.opened(group) {
+            Some(connection) => connection.next_message().await,
+            None => Err(Error::Internal("no connection to read from".to_owned())),
+        }
+    }
+
+    /// Reads the rows of everything that is under way on a participant, as text.
+    pub(crate) async fn rows_on(&mut self, group: GroupId) -> Result<Vec<Vec<Option<String>>>> {
+        match self.transaction.opened(group) {
+            Some(connection) if group != GroupId::COORDINATOR => connection.take_rows().await,
+            _ => self.coordinator_rows().await,
+        }
+    }
+
+    /// The same on the coordinator.
     pub(crate) async fn coordinator_rows(&mut self) -> Result<Vec<Vec<Option<String>>>> {
         let mut rows = Vec::new();
         let mut result = Ok(());
