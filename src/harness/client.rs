@@ -193,6 +193,20 @@ impl Client {
         self.collect(Protocol::Extended, None).with_context(|| format!("running {sql}"))
     }
 
+    /// Runs statements of the extended protocol with one Sync behind them all.
+    pub fn pipeline(&mut self, statements: &[&str]) -> anyhow::Result<Reply> {
+        let mut out = BytesMut::new();
+        for sql in statements {
+            frontend::parse("", sql, [], &mut out)?;
+            frontend::bind("", "", [], [], |(): (), _| Ok(IsNull::Yes), [], &mut out)
+                .map_err(|_| anyhow::anyhow!("encoding Bind"))?;
+            frontend::execute("", 0, &mut out)?;
+        }
+        frontend::sync(&mut out);
+        self.send(&out)?;
+        self.collect(Protocol::Extended, None).with_context(|| format!("running {statements:?}"))
+    }
+
     pub fn simple(&mut self, sql: &str) -> anyhow::Result<Reply> {
         self.run(sql, Protocol::Simple, None)
     }

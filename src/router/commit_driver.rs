@@ -438,8 +438,6 @@ impl Session {
 
     /// ROLLBACK wherever a transaction is open.
     async fn abandon(&mut self) {
-        // Tables that it made known do not exist.
-        self.overlay = None;
         let _ = self.settle_vote(false).await;
         let groups = self.transaction.groups();
         let open: Vec<GroupId> = groups

@@ -122,7 +122,7 @@ impl Host for Session {
 
     fn register(&mut self, table: Table) -> Result<()> {
         let catalog = Session::catalog(self).with_table(table);
-        self.overlay = Some(Arc::new(catalog.map_err(|error| Error::Internal(error.to_string()))?));
+        self.set_overlay(catalog.map_err(|error| Error::Internal(error.to_string()))?);
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use howdah_sql::{Kind, RelationName, RelationNames, Statement, TransactionKind};
 
 use super::Session;
 use super::effects::{self, Effects};
+use super::overlay::Environment;
 use crate::error::{Error, Result};
 use crate::execution::{Columns, Description};
 use crate::server::{error_fields, text_row};
@@ -54,7 +55,25 @@ pub(crate) struct Distributed {
     settings: howdah_planner::Settings,
 }
 
+/// Where the other plan of a statement comes from.
+pub(super) enum Fallback<'a> {
+    /// It is good for every statement of the shape, or for this very text.
+    Known(&'a Planned),
+    /// Made for this text alone.
+    Own(Box<Distributed>),
+}
+
 impl Analyzed {
+    /// The same statement with a plan of its own.
+    pub(super) fn with_plan(&self, distributed: Box<Distributed>) -> Self {
+        Self {
+            route: Route::Planned(distributed),
+            effects: self.effects,
+            custom_settings: self.custom_settings.clone(),
+            statement: self.statement.clone(),
+        }
+    }
+
     pub(super) fn empty() -> Self {
         Self { route: Route::Empty, effects: Effects::NONE, custom_settings: Vec::new(), statement: None }
     }
@@ -81,6 +100,13 @@ impl Analyzed {
         !reads || self.effects.runs_code
     }
 
+    /// Whether PostgreSQL refuses it within a transaction block, or may.
+    pub(super) fn runs_alone(&self) -> bool {
+        self.statement.as_ref().is_none_or(|it| {
+            crate::ddl::runs_alone(it) || matches!(it.kind(), Kind::Call | Kind::Do | Kind::Discard)
+        })
+    }
+
     /// Whether what is known holds for every statement of the shape.
     fn is_of_shape(&self) -> bool {
         match &self.route {
@@ -101,10 +127,28 @@ impl Analyzed {
 }
 
 impl Distributed {
-    /// The plan when the keys of the first do not lead to one shard.
-    pub(crate) fn fallback(&self) -> Result<&Planned> {
+    /// The plan for a text whose keys do not lead to one shard.
+    pub(super) fn fallback(&self, text: &[u8]) -> Result<Fallback<'_>> {
         let made = self.fallback.get_or_init(|| howdah_planner::plan(&self.request(false)));
-        made.as_ref().map_err(|error| Error::from(error.clone()))
+        let made = made.as_ref().map_err(|error| Error::from(error.clone()))?;
+        if made.scope == PlanScope::Shape || text == self.statement.text().as_bytes() {
+            return Ok(Fallback::Known(made));
+        }
+        // The plan speaks of the literals of another text.
+        let statement = str::from_utf8(text).ok().and_then(|it| howdah_sql::parse(it).ok());
+        let statement = statement.and_then(|mut it| (it.len() == 1).then(|| it.remove(0)));
+        let missing = || Error::Internal("a text of a known shape cannot be parsed".to_owned());
+        let mut own = Self {
+            planned: self.planned.clone(),
+            fallback: OnceLock::new(),
+            statement: Arc::new(statement.ok_or_else(missing)?),
+            names: self.names.clone(),
+            description: self.description.clone(),
+            catalog: self.catalog.clone(),
+            settings: self.settings,
+        };
+        own.planned = howdah_planner::plan(&own.request(false))?;
+        Ok(Fallback::Own(Box::new(own)))
     }
 
     fn request(&self, single_shard_allowed: bool) -> howdah_planner::Request<'_> {
@@ -120,38 +164,48 @@ impl Distributed {
 }
 
 impl Session {
-    /// What is known of one statement. Errors are the client's: PostgreSQL was asked, and refused.
-    pub(super) async fn analyze(&mut self, text: &[u8], types: &[TypeOid]) -> Result<Arc<Analyzed>> {
-        let cached = self.is_cacheable() && self.read_shape(text, types);
-        if cached {
-            if let Some(known) = self.router.plans.get(&self.key) {
-                return Ok(known);
-            }
-            self.text_key(text, types);
-            if let Some(known) = self.router.plans.get(&self.scratch) {
-                return Ok(known);
-            }
+    /// What is known of one statement, and under which environment. Errors are the client's: PostgreSQL was asked,
+    /// and refused.
+    pub(super) async fn analyze(
+        &mut self,
+        text: &[u8],
+        types: &[TypeOid],
+    ) -> Result<(Arc<Analyzed>, Environment)> {
+        // What a statement of the same pipeline has changed.
+        if self.pipeline.refresh {
+            self.land_before_questions().await?;
         }
-        let analyzed = Arc::new(self.analyze_anew(text, types).await?);
-        if cached && analyzed.is_worth_keeping() && self.read_shape(text, types) {
+        let environment = self.environment();
+        if let Some(known) = self.known(&environment, text, types) {
+            return Ok((known, environment));
+        }
+        self.land_before_questions().await?;
+        self.renew_overlay().await?;
+        // Another version may be published at any moment: what is found out holds for this one.
+        let catalog = self.catalog();
+        let environment = self.environment_with(catalog.version());
+        let analyzed = Arc::new(self.analyze_anew(text, types, &catalog).await?);
+        if analyzed.is_worth_keeping() && self.is_cacheable() && self.read_shape(&environment, text, types) {
             if analyzed.is_of_shape() {
                 self.router.plans.insert(&self.key, analyzed.clone());
             } else {
-                self.text_key(text, types);
+                self.text_key(&environment, text, types);
                 self.router.plans.insert(&self.scratch, analyzed.clone());
             }
         }
-        Ok(analyzed)
+        Ok((analyzed, environment))
     }
 
-    /// Whether [`Self::analyze`] would answer without asking anybody.
-    pub(super) fn is_known(&mut self, text: &[u8], types: &[TypeOid]) -> bool {
-        if !self.is_cacheable() || !self.read_shape(text, types) {
-            return false;
+    /// From the cache.
+    fn known(&mut self, environment: &Environment, text: &[u8], types: &[TypeOid]) -> Option<Arc<Analyzed>> {
+        if !self.is_cacheable() || !self.read_shape(environment, text, types) {
+            return None;
         }
-        self.text_key(text, types);
-        let plans = &self.router.plans;
-        plans.get(&self.key).or_else(|| plans.get(&self.scratch)).is_some()
+        if let Some(known) = self.router.plans.get(&self.key) {
+            return Some(known);
+        }
+        self.text_key(environment, text, types);
+        self.router.plans.get(&self.scratch)
     }
 
     /// Uncommitted changes of the catalog, and temporary tables that may hide others, are this session's own.
@@ -160,38 +214,26 @@ impl Session {
     }
 
     /// Puts the key of the statement's shape in place; its literals are read from [`Session::shape`].
-    fn read_shape(&mut self, text: &[u8], types: &[TypeOid]) -> bool {
-        let environment = self.environment();
+    fn read_shape(&mut self, environment: &Environment, text: &[u8], types: &[TypeOid]) -> bool {
         if !self.has_standard_strings() || !self.shape.read(text) {
             return false;
         }
         self.key.clear();
         self.key.push(b's');
-        self.key.extend_from_slice(&environment);
+        self.key.extend_from_slice(environment);
         types.iter().for_each(|it| self.key.extend_from_slice(&it.0.to_be_bytes()));
         self.key.push(0);
         self.key.extend_from_slice(&self.shape.bytes);
         true
     }
 
-    fn text_key(&mut self, text: &[u8], types: &[TypeOid]) {
-        let environment = self.environment();
+    fn text_key(&mut self, environment: &Environment, text: &[u8], types: &[TypeOid]) {
         self.scratch.clear();
         self.scratch.push(b't');
-        self.scratch.extend_from_slice(&environment);
+        self.scratch.extend_from_slice(environment);
         types.iter().for_each(|it| self.scratch.extend_from_slice(&it.0.to_be_bytes()));
         self.scratch.push(0);
         self.scratch.extend_from_slice(text);
-    }
-
-    /// What the meaning of text depends on beside the text.
-    pub(super) fn environment(&mut self) -> [u8; 16] {
-        let version = self.catalog_version();
-        let [high, low] = [self.settings_hash, version.0 as u64];
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&high.to_be_bytes());
-        bytes[8..].copy_from_slice(&low.to_be_bytes());
-        bytes
     }
 
     /// To be called whenever the settings change.
@@ -215,7 +257,12 @@ impl Session {
         self.standard_strings
     }
 
-    async fn analyze_anew(&mut self, text: &[u8], types: &[TypeOid]) -> Result<Analyzed> {
+    async fn analyze_anew(
+        &mut self,
+        text: &[u8],
+        types: &[TypeOid],
+        catalog: &Arc<Catalog>,
+    ) -> Result<Analyzed> {
         // In another encoding the same letters are other bytes here than on the server, and hash differently.
         let Some(text) = str::from_utf8(text).ok().filter(|it| self.utf8 || it.is_ascii()) else {
             return Ok(Analyzed::unread());
@@ -223,23 +270,32 @@ impl Session {
         let Ok(mut statements) = howdah_sql::parse(text) else { return Ok(Analyzed::unread()) };
         match statements.len() {
             0 => Ok(Analyzed::empty()),
-            1 => self.analyze_statement(Arc::new(statements.remove(0)), types).await,
+            1 => self.analyze_statement(Arc::new(statements.remove(0)), types, catalog).await,
             _ => Ok(Analyzed::unread()),
         }
     }
 
-    async fn analyze_statement(&mut self, statement: Arc<Statement>, types: &[TypeOid]) -> Result<Analyzed> {
-        let route = self.route(&statement, types).await?;
+    async fn analyze_statement(
+        &mut self,
+        statement: Arc<Statement>,
+        types: &[TypeOid],
+        catalog: &Arc<Catalog>,
+    ) -> Result<Analyzed> {
+        let route = self.route(&statement, types, catalog).await?;
         Ok(Analyzed {
             route,
-            effects: Effects::of(&statement, &self.catalog()),
+            effects: Effects::of(&statement, catalog),
             custom_settings: effects::custom_settings(&statement),
             statement: Some(statement),
         })
     }
 
-    async fn route(&mut self, statement: &Arc<Statement>, types: &[TypeOid]) -> Result<Route> {
-        let catalog = self.catalog();
+    async fn route(
+        &mut self,
+        statement: &Arc<Statement>,
+        types: &[TypeOid],
+        catalog: &Arc<Catalog>,
+    ) -> Result<Route> {
         if let Kind::Transaction(command) = statement.kind() {
             return Ok(Route::Control(command.clone()));
         }
@@ -251,9 +307,9 @@ impl Session {
             return Ok(if crate::ddl::concerns_all_nodes(statement) { Route::Utility } else { Route::Local });
         }
         match statement.kind() {
-            kind if kind.is_plannable() => self.plan(statement.clone(), types, &named).await,
+            kind if kind.is_plannable() => self.plan(statement.clone(), types, &named, catalog).await,
             Kind::Explain => match statement.inner().filter(|it| it.kind().is_plannable()) {
-                Some(inner) => match self.plan(Arc::new(inner), types, &named).await? {
+                Some(inner) => match self.plan(Arc::new(inner), types, &named, catalog).await? {
                     Route::Planned(planned) => Ok(Route::Explain(planned)),
                     other => Ok(other),
                 },
@@ -261,7 +317,7 @@ impl Session {
             },
             Kind::CopyFrom | Kind::CopyTo => {
                 let names = self.resolve_names(&named).await?;
-                let direct = names_distributed(&catalog, &names) && statement.inner().is_none();
+                let direct = names_distributed(catalog, &names) && statement.inner().is_none();
                 Ok(if direct { Route::Copy } else { Route::Local })
             }
             _ => Ok(Route::Utility),
@@ -274,14 +330,14 @@ impl Session {
         statement: Arc<Statement>,
         types: &[TypeOid],
         named: &RelationNames,
+        catalog: &Arc<Catalog>,
     ) -> Result<Route> {
         let RelationNames::Exact(names) = named else { return Ok(Route::Local) };
-        let catalog = self.catalog();
         let names: Vec<RelationName> =
             names.iter().filter(|it| catalog.knows_name(&it.name)).cloned().collect();
         let (oids, description) = self.ask(&names, Some((&statement, types))).await?;
         let names: BTreeMap<_, _> = names.into_iter().zip(oids).collect();
-        if !names_distributed(&catalog, &names) {
+        if !names_distributed(catalog, &names) {
             return Ok(Route::Local);
         }
         let mut distributed = Distributed {
@@ -295,7 +351,7 @@ impl Session {
             statement,
             names,
             description,
-            catalog,
+            catalog: catalog.clone(),
             settings: self.planner_settings(),
         };
         distributed.planned = howdah_planner::plan(&distributed.request(true))?;

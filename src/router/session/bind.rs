@@ -27,7 +27,7 @@ impl Session {
         body: &Bytes,
         ahead: Ahead,
     ) -> Result<()> {
-        let prepared = self.statement(bind.statement).await?;
+        let mut prepared = self.statement(bind.statement).await?;
         self.check_new_portal(bind.portal)?;
         if self.transaction.block() == Block::Failed && !matches!(prepared.analyzed.route, Route::Control(_))
         {
@@ -35,46 +35,20 @@ impl Session {
         }
         let place = match &prepared.analyzed.route {
             Route::Empty | Route::Control(_) => Place::Router,
-            Route::Local => self.bind_on_coordinator(&prepared, bind).await?,
+            Route::Local => {
+                // The rest of the pipeline is to know what it changes, which is asked for only within a block.
+                let changes = prepared.analyzed.effects.may_change_session && !prepared.analyzed.runs_alone();
+                if changes && 1 < ahead.executes && self.transaction.block() == Block::None {
+                    self.open_implicit().await?;
+                }
+                self.bind_on_coordinator(&prepared, bind).await?
+            }
             // They take no parameters, and need more than the coordinator.
             Route::Utility | Route::Copy => Place::Router,
             Route::Explain(_) => Place::Router,
-            Route::Planned(distributed) => {
-                check_bound_parameters(bind, distributed.description.parameters.len())?;
-                let literals = self.take_literals(&prepared.text);
-                let values = Values {
-                    text: &prepared.text,
-                    literals: &literals,
-                    bind: Some(bind),
-                    parameter_types: &distributed.description.parameters,
-                    utf8: self.utf8,
-                };
-                let chosen = choose(distributed, &values)?;
-                let needs_block = ahead.executes > 1 || !ahead.syncs || self.pipeline.executed;
-                if needs_block && self.transaction.block() == Block::None {
-                    self.open_implicit().await?;
-                }
-                let place = match chosen {
-                    Choice::Single(single, shard) => {
-                        let query = self.worker_query(single, shard, distributed, &values).await?;
-                        if single.writes {
-                            self.flight(shard.group).await?;
-                            self.transaction.mark_writer(shard.group);
-                        }
-                        self.bind_on_worker(&prepared, bind, shard.group, query).await?;
-                        Place::Server(shard.group)
-                    }
-                    Choice::Coordinator { writes } => {
-                        self.open_for(&distributed.statement);
-                        let place = self.bind_on_coordinator(&prepared, bind).await?;
-                        if writes {
-                            self.transaction.mark_writer(COORDINATOR);
-                        }
-                        place
-                    }
-                    Choice::Executor(_) => Place::Router,
-                };
-                self.shape.literals = literals;
+            Route::Planned(_) => {
+                let (place, own) = self.bind_planned(&prepared, bind, ahead).await?;
+                prepared = own.unwrap_or(prepared);
                 place
             }
         };
@@ -86,6 +60,59 @@ impl Session {
         let portal = Portal { statement: prepared, bind: body.clone(), place, held: None };
         self.portals.insert(Bytes::copy_from_slice(bind.portal), portal);
         Ok(())
+    }
+
+    /// Where the plan and the values lead; and the statement with another plan, if these values need one.
+    async fn bind_planned(
+        &mut self,
+        prepared: &Arc<Prepared>,
+        bind: &frontend::Bind<'_>,
+        ahead: Ahead,
+    ) -> Result<(Place, Option<Arc<Prepared>>)> {
+        let Route::Planned(distributed) = &prepared.analyzed.route else {
+            return Err(Error::Internal("only a planned statement is bound by its plan".to_owned()));
+        };
+        check_bound_parameters(bind, distributed.description.parameters.len())?;
+        let literals = self.take_literals(&prepared.text);
+        let values = Values {
+            text: &prepared.text,
+            literals: &literals,
+            bind: Some(bind),
+            parameter_types: &distributed.description.parameters,
+            utf8: self.utf8,
+        };
+        let chosen = choose(distributed, &values)?;
+        let needs_block = ahead.executes > 1 || !ahead.syncs || self.pipeline.executed;
+        if needs_block && self.transaction.block() == Block::None {
+            self.open_implicit().await?;
+        }
+        let mut own = None;
+        let place = match chosen {
+            Choice::Single(single, shard) => {
+                let query = self.worker_query(single, shard, distributed, &values).await?;
+                if single.writes {
+                    self.flight(shard.group).await?;
+                    self.transaction.mark_writer(shard.group);
+                }
+                self.bind_on_worker(prepared, bind, shard.group, query).await?;
+                Place::Server(shard.group)
+            }
+            Choice::Coordinator { writes } => {
+                self.open_for(&distributed.statement);
+                let place = self.bind_on_coordinator(prepared, bind).await?;
+                if writes {
+                    self.transaction.mark_writer(COORDINATOR);
+                }
+                place
+            }
+            Choice::Executor(_) => Place::Router,
+            Choice::Anew(plan) => {
+                own = Some(Arc::new(prepared.with_plan(plan)));
+                Place::Router
+            }
+        };
+        self.shape.literals = literals;
+        Ok((place, own))
     }
 
     fn check_new_portal(&self, name: &[u8]) -> Result<()> {

@@ -161,7 +161,6 @@ impl Session {
 
     /// The block is over on all nodes: what was true only inside of it ends, and what it left is looked at.
     async fn after_block(&mut self) -> Result<()> {
-        self.overlay = None;
         self.marks.begin = None;
         self.marks.savepoints.clear();
         self.refresh_after_block().await

@@ -4,7 +4,7 @@ use howdah_planner::{Plan, Planned, SingleShard};
 use howdah_sql::{Kind, Literal, Statement};
 
 use super::Session;
-use super::analysis::{Analyzed, Distributed};
+use super::analysis::{Analyzed, Distributed, Fallback};
 use super::relay::{Outcome, Relaying};
 use super::single_shard::{Rendering, ShardGroup, Values, shard_group};
 use crate::copy::Copied;
@@ -37,6 +37,7 @@ impl Session {
                 let execution = execution(distributed, planned, &values)?;
                 self.execute_by_router(&execution).await
             }
+            Choice::Anew(own) => Box::pin(self.run_planned(text, analyzed, &own)).await,
         };
         self.shape.literals = literals;
         outcome
@@ -119,7 +120,7 @@ impl Session {
         };
         let planned = match choose(distributed, &values)? {
             Choice::Executor(planned) => planned,
-            Choice::Single(..) | Choice::Coordinator { .. } => &distributed.planned,
+            Choice::Single(..) | Choice::Coordinator { .. } | Choice::Anew(_) => &distributed.planned,
         };
         let execution = execution(distributed, planned, &values)?;
         crate::executor::explain(self, statement, &execution).await?;
@@ -171,8 +172,12 @@ impl Session {
 /// What is done with a plan, now that the values are known.
 pub(super) enum Choice<'a> {
     Single(&'a SingleShard, ShardGroup),
-    Coordinator { writes: bool },
+    Coordinator {
+        writes: bool,
+    },
     Executor(&'a Planned),
+    /// As this says: it is for this text alone.
+    Anew(Box<Distributed>),
 }
 
 pub(super) fn choose<'a>(distributed: &'a Distributed, values: &Values<'_>) -> Result<Choice<'a>> {
@@ -181,7 +186,10 @@ pub(super) fn choose<'a>(distributed: &'a Distributed, values: &Values<'_>) -> R
         if let Some(shard) = shard_group(single, &distributed.catalog, values) {
             return Ok(Choice::Single(single, shard));
         }
-        planned = distributed.fallback()?;
+        planned = match distributed.fallback(values.text)? {
+            Fallback::Known(planned) => planned,
+            Fallback::Own(own) => return Ok(Choice::Anew(own)),
+        };
     }
     Ok(match &planned.plan {
         Plan::Coordinator { writes } => Choice::Coordinator { writes: *writes },

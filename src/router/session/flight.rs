@@ -161,6 +161,16 @@ impl Session {
         Ok(())
     }
 
+    /// Planning may ask the coordinator, which must have answered everything before.
+    pub(super) async fn land_before_questions(&mut self) -> Result<()> {
+        self.land(self.is_in_block()).await?;
+        match self.pipeline.skipping {
+            // The client has been told why; this is not told, and stands for what is now skipped.
+            true => Err(Error::InFailedTransaction),
+            false => Ok(()),
+        }
+    }
+
     /// Whether all went well; else the error is with the client.
     async fn take_replies(&mut self, flight: &mut Flight) -> Result<bool> {
         while let Some(reply) = flight.replies.pop_front() {

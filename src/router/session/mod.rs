@@ -12,6 +12,7 @@ mod effects;
 mod execute;
 mod extended;
 mod flight;
+mod overlay;
 mod pin;
 mod plan_cache;
 mod portal;
@@ -26,7 +27,7 @@ mod statements;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use howdah_catalog::{Catalog, CatalogVersion, GroupId};
+use howdah_catalog::GroupId;
 use howdah_pg::SqlState;
 use howdah_pg::wire::{Relay, backend};
 use howdah_sql::Shape;
@@ -47,6 +48,7 @@ use crate::transaction::Transaction;
 
 use self::block::Marks;
 use self::extended::Pipeline;
+use self::overlay::Overlay;
 pub(crate) use self::plan_cache::PlanCache;
 use self::portal::Portals;
 pub(crate) use self::start::run;
@@ -67,7 +69,9 @@ pub(crate) struct Session {
     /// What the client asked for when it connected: what RESET goes back to.
     startup_settings: Settings,
     /// The catalog with this transaction's own uncommitted changes, if it made any.
-    pub(crate) overlay: Option<Arc<Catalog>>,
+    overlay: Option<Overlay>,
+    /// How many there have been.
+    overlays: u64,
     /// The coordinator's backend, kept between transactions for state that only it has.
     pinned: Option<PooledConnection>,
     kept: Kept,
@@ -99,21 +103,6 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// One version of the catalog for a whole statement.
-    pub(crate) fn catalog(&self) -> Arc<Catalog> {
-        match &self.overlay {
-            Some(overlay) => overlay.clone(),
-            None => self.router.catalog.borrow().clone(),
-        }
-    }
-
-    fn catalog_version(&self) -> CatalogVersion {
-        match &self.overlay {
-            Some(overlay) => overlay.version(),
-            None => self.router.catalog.borrow().version(),
-        }
-    }
-
     /// A connection to a node as this session's role; the pinned one if it is the coordinator's.
     pub(crate) async fn acquire(&mut self, group: GroupId) -> Result<PooledConnection> {
         if group == GroupId::COORDINATOR

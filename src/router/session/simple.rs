@@ -51,7 +51,7 @@ impl Session {
         if let Err(error) = self.run_function_call(body).await {
             self.report(error)?;
         }
-        if let Err(error) = self.end_statement().await {
+        if let Err(error) = self.end_unit().await {
             self.report(error)?;
         }
         self.ready_for_query().await
@@ -124,7 +124,7 @@ impl Session {
         }
         let translated = self.translate_execute(text).await?;
         let text = translated.as_ref().map_or(text, |it| it.as_bytes());
-        let analyzed = self.analyze(text, &[]).await?;
+        let (analyzed, _) = self.analyze(text, &[]).await?;
         self.custom_settings.extend(analyzed.custom_settings.iter().cloned());
         match &analyzed.route {
             Route::Empty => {

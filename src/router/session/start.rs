@@ -81,6 +81,7 @@ impl Session {
             settings: Settings::default(),
             startup_settings: Settings::default(),
             overlay: None,
+            overlays: 0,
             pinned: None,
             kept: Default::default(),
             suspect: false,

@@ -3,12 +3,10 @@
 //! PostgreSQL is asked, with one query behind the statement in the same flight; see [`Session::refresh`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use howdah_catalog::{CatalogVersion, GroupId};
 
 use super::Session;
-use crate::control::{LOAD_CATALOG, catalog_of};
 use crate::error::{Error, Result};
 use crate::server::{RowsAnswer, ServerConnection};
 use crate::settings::{Settings, literal};
@@ -98,7 +96,7 @@ impl Session {
             connection.taint(keeps);
         }
         self.set_settings(reported.or(&self.startup_settings));
-        self.follow_catalog().await
+        self.follow_catalog(self.kept.catalog).await
     }
 
     /// The rows of a query sent behind another. The portal of the one before it ends only now, and closes its
@@ -111,31 +109,16 @@ impl Session {
         answer.rows()
     }
 
-    /// The statement may have changed the catalog: what follows in this session must know.
-    async fn follow_catalog(&mut self) -> Result<()> {
-        if self.kept.catalog.is_none_or(|it| it == self.catalog_version()) {
-            return Ok(());
-        }
-        let Some(connection) = self.transaction.opened(GroupId::COORDINATOR) else { return Ok(()) };
-        connection.queue_query(LOAD_CATALOG);
-        connection.flush().await?;
-        let rows = self.take_coordinator_rows().await?;
-        let catalog = Arc::new(catalog_of(rows)?);
-        if self.transaction.is_in_progress() {
-            self.overlay = Some(catalog);
-        } else {
-            self.overlay = None;
-            self.router.publish(catalog);
-        }
-        Ok(())
-    }
-
     /// What a block did to the session is certain only after its end.
     pub(super) async fn refresh_after_block(&mut self) -> Result<()> {
-        if !self.suspect || self.transaction.block() != Block::None {
+        if self.transaction.block() != Block::None {
             return Ok(());
         }
-        self.suspect = false;
+        // What is committed is seen by all, what is not by nobody.
+        self.overlay = None;
+        if !std::mem::take(&mut self.suspect) {
+            return Ok(());
+        }
         self.participant(GroupId::COORDINATOR).await?;
         self.refresh().await?;
         self.end_statement().await

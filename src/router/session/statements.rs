@@ -10,8 +10,9 @@ use howdah_pg::wire::{ErrorFields, backend};
 use howdah_pg::{SqlState, TypeOid};
 
 use super::Session;
-use super::analysis::{Analyzed, Route};
+use super::analysis::{Analyzed, Distributed, Route};
 use super::flight::Reply;
+use super::overlay::Environment;
 use crate::error::{Error, Result};
 use crate::transaction::Block;
 
@@ -23,7 +24,20 @@ pub(super) struct Prepared {
     pub(super) server_name: String,
     pub(super) analyzed: Arc<Analyzed>,
     /// Under which `analyzed` holds.
-    pub(super) environment: [u8; 16],
+    pub(super) environment: Environment,
+}
+
+impl Prepared {
+    /// The same with a plan of its own.
+    pub(super) fn with_plan(&self, plan: Box<Distributed>) -> Self {
+        Self {
+            text: self.text.clone(),
+            types: self.types.clone(),
+            server_name: self.server_name.clone(),
+            analyzed: Arc::new(self.analyzed.with_plan(plan)),
+            environment: self.environment,
+        }
+    }
 }
 
 pub(super) type Statements = HashMap<Bytes, Arc<Prepared>>;
@@ -43,9 +57,7 @@ impl Session {
         }
         let translated = self.translate_execute(parse.text).await?.map(Bytes::from);
         let text = translated.unwrap_or_else(|| body.slice_ref(parse.text));
-        self.land_before_questions(&text, &types).await?;
-        let analyzed = self.analyze(&text, &types).await?;
-        let environment = self.environment();
+        let (analyzed, environment) = self.analyze(&text, &types).await?;
         let server_name = match unnamed {
             true => String::new(),
             false => statement_name(b'c', &environment, &text, &types),
@@ -60,14 +72,6 @@ impl Session {
             self.answer(&complete);
         }
         self.statements.insert(Bytes::copy_from_slice(parse.statement), prepared);
-        Ok(())
-    }
-
-    /// Planning may ask the coordinator, which must have answered everything before.
-    async fn land_before_questions(&mut self, text: &[u8], types: &[TypeOid]) -> Result<()> {
-        if self.pipeline.flight.is_some() && !self.is_known(text, types) {
-            self.land(self.is_in_block()).await?;
-        }
         Ok(())
     }
 
@@ -114,12 +118,10 @@ impl Session {
         let Some(prepared) = self.statements.get(name).cloned() else {
             return Err(no_statement(name));
         };
-        if prepared.environment == self.environment() {
+        if prepared.environment == self.environment() && !self.has_old_overlay() {
             return Ok(prepared);
         }
-        self.land_before_questions(&prepared.text, &prepared.types).await?;
-        let analyzed = self.analyze(&prepared.text, &prepared.types).await?;
-        let environment = self.environment();
+        let (analyzed, environment) = self.analyze(&prepared.text, &prepared.types).await?;
         let server_name = match prepared.server_name.is_empty() {
             true => String::new(),
             false => statement_name(b'c', &environment, &prepared.text, &prepared.types),
@@ -175,7 +177,7 @@ pub(super) fn no_statement(name: &[u8]) -> Error {
 
 /// A name that two statements share only if they are the same: they are met on connections that other sessions
 /// prepared them on.
-pub(super) fn statement_name(kind: u8, environment: &[u8; 16], text: &[u8], types: &[TypeOid]) -> String {
+pub(super) fn statement_name(kind: u8, environment: &Environment, text: &[u8], types: &[TypeOid]) -> String {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
     context.update(environment);
     types.iter().for_each(|it| context.update(&it.0.to_be_bytes()));
