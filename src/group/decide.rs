@@ -66,7 +66,7 @@ pub enum Action {
     Start(MemberName),
     /// Make database, roles and catalog of the node what they should be.
     SetUp(NodeName),
-    /// Tell the catalog about the worker.
+    /// Make the worker a node of the catalog, with all that a node must have.
     Register(NodeName),
     /// The worker is not wanted any more and holds nothing.
     Stop(MemberName),
@@ -136,7 +136,7 @@ fn pause_after(failures: u32) -> Duration {
 }
 
 /// The coordinator is node 0 of its own catalog by installation; workers follow in their order, so that
-/// worker k is group k + 1 in every new server group.
+/// worker k is group k + 1 in every new server group. What a node must have is brought there through the router.
 fn must_register(node: NodeName, observed: &Observed) -> bool {
     let NodeName::Worker(index) = node else { return false };
     (0..index).all(|it| observed.registered.contains(&NodeName::Worker(it)))
@@ -144,6 +144,7 @@ fn must_register(node: NodeName, observed: &Observed) -> bool {
         && observed.is_set_up(NodeName::Coordinator)
         && observed.is_ready(MemberName::Postgres(node))
         && observed.is_ready(MemberName::Postgres(NodeName::Coordinator))
+        && observed.is_ready(MemberName::Router)
         && !observed.registered.contains(&node)
         && !observed.registering.contains(&node)
 }

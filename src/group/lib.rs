@@ -5,8 +5,8 @@
 //!
 //! Invariants: an action is given only when what it relies on has been observed; deciding again on the same
 //! observation gives the same actions (the driver marks what it has begun, so nothing is begun twice); a
-//! worker is registered only when the catalog and the worker's own database are there; the router starts
-//! only when the database that it logs in to exists.
+//! worker is registered only when the catalog, the worker's own database and the router are there; the router
+//! starts only when the database that it logs in to exists.
 mod decide;
 mod names;
 mod shrink;

@@ -63,31 +63,45 @@ pub(crate) async fn set_up(node: NodeName, server: &Server, plan: &SetUp) -> Res
     Ok(())
 }
 
-/// Tells the catalog about a worker, or about its new port or socket.
-pub(crate) async fn register(coordinator: &Server, worker: &Server, database: &str) -> Result<(), Error> {
-    let client = coordinator.connect(database).await?;
+/// The way that applications take: through the router.
+#[derive(Clone)]
+pub(crate) struct RouterLogin {
+    pub(crate) port: u16,
+    pub(crate) database: String,
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
+
+impl RouterLogin {
+    async fn connect(&self) -> Result<Client, Error> {
+        let mut config = Config::new();
+        config.host("127.0.0.1").port(self.port).user(&self.user).password(&self.password);
+        config.dbname(&self.database).application_name("howdah local");
+        config.connect_timeout(std::time::Duration::from_secs(2));
+        let (client, connection) = config.connect(NoTls).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// Whether it answers a query.
+    pub(crate) async fn answers(&self) -> bool {
+        match self.connect().await {
+            Ok(client) => client.simple_query("SELECT 1").await.is_ok(),
+            Err(_) => false,
+        }
+    }
+}
+
+/// Makes a worker a node of the group, or tells the catalog about its new port or socket.
+pub(crate) async fn register(router: &RouterLogin, worker: &Server) -> Result<(), Error> {
+    let client = router.connect().await?;
+    client.batch_execute("SET statement_timeout = 0; SET lock_timeout = 0").await?;
     let address = worker.socket_dir.to_string_lossy();
     let port = i32::from(worker.port);
-    client
-        .execute(
-            "UPDATE howdah.pg_dist_node SET nodeport = $2 WHERE address = $1 AND nodeport <> $2",
-            &[&address.as_ref(), &port],
-        )
-        .await?;
     client
         .execute("SELECT howdah.add_node('localhost', $2, address => $1)", &[&address.as_ref(), &port])
         .await?;
     Ok(())
-}
-
-/// Whether the router answers a query of the administrator, by the way that applications take.
-pub(crate) async fn router_answers(port: u16, database: &str, user: &str, password: &str) -> bool {
-    let mut config = Config::new();
-    config.host("127.0.0.1").port(port).user(user).password(password).dbname(database);
-    config.application_name("howdah local").connect_timeout(std::time::Duration::from_secs(2));
-    let Ok((client, connection)) = config.connect(NoTls).await else { return false };
-    tokio::spawn(connection);
-    client.simple_query("SELECT 1").await.is_ok()
 }
 
 async fn create_roles(client: &Client, node: NodeName, plan: &SetUp) -> Result<(), Error> {

@@ -24,6 +24,7 @@ use self::child::Child;
 pub(crate) use self::child::{OWN_PROGRAM, open_log};
 use self::plan::Plan;
 pub use self::progress::Progress;
+use crate::record::Login;
 use crate::state::{MemberState, STOPPING, State, member_status, phase_name};
 use crate::{Error, UpRequest, setup};
 
@@ -160,10 +161,10 @@ impl Supervisor {
             Action::Register(node) => {
                 self.observed.registering.insert(*node);
                 let (node, sender) = (*node, self.sender.clone());
-                let (coordinator, worker) = (self.plan.server(NodeName::Coordinator), self.plan.server(node));
-                let database = self.plan.record.database.clone();
+                let (router, worker) = (self.plan.router_login(Login::Superuser), self.plan.server(node));
+                self.progress_step(format!("adding {node}"));
                 self.tasks.spawn(async move {
-                    let result = setup::register(&coordinator, &worker, &database).await;
+                    let result = setup::register(&router, &worker).await;
                     let _ = sender.send(Event::Registered(node, result.map_err(|it| describe(&it)))).await;
                 });
             }

@@ -23,10 +23,13 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/catalog_json.sql"),
     include_str!("sql/sizes.sql"),
     include_str!("sql/views.sql"),
-    include_str!("sql/nodes.sql"),
+    include_str!("sql/object_ddl.sql"),
     include_str!("sql/shard_ddl.sql"),
     include_str!("sql/distribute.sql"),
     include_str!("sql/undistribute.sql"),
+    include_str!("sql/node_objects.sql"),
+    include_str!("sql/bring_up.sql"),
+    include_str!("sql/nodes.sql"),
     include_str!("sql/shards.sql"),
     include_str!("sql/alter.sql"),
     include_str!("sql/events.sql"),
@@ -36,6 +39,8 @@ const WORKER: &[&str] = &[
     include_str!("sql/worker_live.sql"),
     include_str!("sql/intermediate.sql"),
     include_str!("sql/worker.sql"),
+    include_str!("sql/object_ddl.sql"),
+    include_str!("sql/worker_objects.sql"),
 ];
 
 /// Installs or upgrades our objects on the coordinator, in the database that `client` is connected to as superuser.
@@ -50,21 +55,34 @@ pub async fn install_worker(client: &Client) -> Result<(), Error> {
     install(client, &WORKER.concat()).await
 }
 
+/// The same as statements of a transaction that a superuser has begun on the worker. Its settings are as before at the end.
+pub fn worker_script() -> String {
+    format!("{KEEP_SETTINGS}\n{SETTINGS}\n{}\n{BRING_BACK_SETTINGS}", WORKER.concat())
+}
+
 async fn install(client: &Client, script: &str) -> Result<(), Error> {
-    let result = client.batch_execute(&format!("{PROLOGUE}\n{script}\nCOMMIT;")).await;
+    let result = client.batch_execute(&format!("BEGIN;\n{SETTINGS}\n{PROLOGUE}\n{script}\nCOMMIT;")).await;
     if result.is_err() {
         client.batch_execute("ROLLBACK").await?;
     }
     result
 }
 
-/// Public names live in pg_catalog, hence `allow_system_table_mods`. The lock lets two installers wait for each other. The
-/// event triggers of an older version would fire on what is new here; the last file makes them again.
-const PROLOGUE: &str = "BEGIN;
-SET LOCAL client_min_messages = warning;
-SET LOCAL allow_system_table_mods = on;
+/// The lock lets two installers wait for each other.
+const SETTINGS: &str = "SET LOCAL client_min_messages = warning;
 SET LOCAL search_path = pg_catalog, pg_temp;
-SELECT pg_advisory_xact_lock(hashtext('howdah.install'));
+SELECT pg_advisory_xact_lock(hashtext('howdah.install'));";
+
+const KEEP_SETTINGS: &str =
+    "SELECT pg_catalog.set_config('howdah.kept_' || name, pg_catalog.current_setting(name), true)
+    FROM pg_catalog.unnest(ARRAY['client_min_messages', 'search_path']) name;";
+const BRING_BACK_SETTINGS: &str =
+    "SELECT pg_catalog.set_config(name, pg_catalog.current_setting('howdah.kept_' || name), true)
+    FROM pg_catalog.unnest(ARRAY['client_min_messages', 'search_path']) name;";
+
+/// Public names live in pg_catalog, hence `allow_system_table_mods`. The event triggers of an older version would fire on what
+/// is new here; the last file makes them again.
+const PROLOGUE: &str = "SET LOCAL allow_system_table_mods = on;
 DROP EVENT TRIGGER IF EXISTS howdah_ddl_command_end;
 DROP EVENT TRIGGER IF EXISTS howdah_sql_drop;";
 

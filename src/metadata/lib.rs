@@ -8,5 +8,5 @@
 mod install;
 mod parse;
 
-pub use self::install::{InstallConfig, install_coordinator, install_worker};
+pub use self::install::{InstallConfig, install_coordinator, install_worker, worker_script};
 pub use self::parse::{CatalogError, parse_catalog, parse_table};

@@ -17,6 +17,9 @@ use crate::connect::Connector;
 use crate::error::{Error, Result};
 use crate::server::{ServerConnection, Startup};
 
+/// How long news of a committed catalog may take.
+const NEWS: Duration = Duration::from_secs(5);
+
 /// All pools of a router.
 pub(crate) struct Pools {
     config: PoolConfig,
@@ -25,6 +28,8 @@ pub(crate) struct Pools {
     catalog: watch::Receiver<Arc<Catalog>>,
     connector: Connector,
     pools: RwLock<HashMap<Key, Arc<Pool>>>,
+    /// Nodes that a transaction is about to add, and no committed catalog has yet.
+    introduced: RwLock<HashMap<GroupId, NodeAddress>>,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -77,7 +82,15 @@ impl Pools {
         catalog: watch::Receiver<Arc<Catalog>>,
         connector: Connector,
     ) -> Self {
-        Self { config, coordinator, database, catalog, connector, pools: RwLock::default() }
+        Self {
+            config,
+            coordinator,
+            database,
+            catalog,
+            connector,
+            pools: RwLock::default(),
+            introduced: RwLock::default(),
+        }
     }
 
     /// A connection to a node, to the group's database, as a role.
@@ -137,13 +150,30 @@ impl Pools {
         }
     }
 
+    /// Where a node is that is being added. Once a catalog has it, the catalog's word counts.
+    pub(crate) fn introduce(&self, group: GroupId, address: NodeAddress) {
+        self.introduced.write().unwrap_or_else(PoisonError::into_inner).insert(group, address);
+    }
+
     pub(crate) fn address(&self, group: GroupId) -> Result<NodeAddress> {
         if group == GroupId::COORDINATOR {
             return Ok(self.coordinator.clone());
         }
-        let catalog = self.catalog.borrow();
-        let node = catalog.node(group).ok_or(Error::UnknownGroup(group))?;
-        Ok(NodeAddress { host: node.host().to_owned(), port: node.port })
+        if let Some(node) = self.catalog.borrow().node(group) {
+            return Ok(NodeAddress { host: node.host().to_owned(), port: node.port });
+        }
+        let introduced = self.introduced.read().unwrap_or_else(PoisonError::into_inner);
+        introduced.get(&group).cloned().ok_or(Error::UnknownGroup(group))
+    }
+
+    /// The same of a node that the coordinator has told somebody of: the catalog with it is on its way.
+    async fn address_soon(&self, group: GroupId) -> Result<NodeAddress> {
+        if self.address(group).is_err() {
+            let mut catalog = self.catalog.clone();
+            let known = catalog.wait_for(|it| it.node(group).is_some());
+            let _ = tokio::time::timeout(NEWS, known).await;
+        }
+        self.address(group)
     }
 
     pub(crate) fn connector(&self) -> &Connector {
@@ -154,7 +184,7 @@ impl Pools {
     async fn open(&self, pool: &Arc<Pool>) -> Result<PooledConnection> {
         let slot = Slot(Some(pool));
         let Key { group, user, database } = &pool.key;
-        let address = self.address(*group)?;
+        let address = self.address_soon(*group).await?;
         let opening = async {
             let stream = self.connector.connect(&address).await;
             let startup = Startup {

@@ -143,25 +143,44 @@ async fn recover(router: &Router, everything: bool) -> bool {
 /// Ends every prepared transaction of a node that has no living owner here.
 async fn resolve_node(router: &Router, group: GroupId) -> Result<()> {
     let mut connection = superuser(router, group).await?;
-    for (gid, id) in prepared(&mut connection, group).await? {
+    resolve(router, &mut connection, |it| it == group).await
+}
+
+/// The same for what was prepared on this server for nodes that no catalog got to know: attempts to add it. Only for a server
+/// that belongs to no other group, whose transactions these might be.
+pub(crate) async fn resolve_attempts(router: &Router, group: GroupId) -> Result<()> {
+    let mut connection = superuser(router, group).await?;
+    let catalog = router.catalog.borrow().clone();
+    resolve(router, &mut connection, |it| catalog.node(it).is_none()).await
+}
+
+async fn resolve(
+    router: &Router,
+    connection: &mut PooledConnection,
+    is_concerned: impl Fn(GroupId) -> bool,
+) -> Result<()> {
+    for (gid, id) in prepared(connection, is_concerned).await? {
         if router.recovery.in_flight.is_living(&id) {
             continue;
         }
         let decision = decision(router, id).await?;
-        tracing::info!(%group, gid, ?decision, "resolving a transaction without owner");
-        finish_on(&mut connection, &gid, decision).await?;
+        tracing::info!(gid, ?decision, "resolving a transaction without owner");
+        finish_on(connection, &gid, decision).await?;
     }
     Ok(())
 }
 
-/// The names of our prepared transactions on a node.
-async fn prepared(connection: &mut PooledConnection, group: GroupId) -> Result<Vec<(String, TransactionId)>> {
+/// The names of our prepared transactions on a server, of the nodes that are asked for.
+async fn prepared(
+    connection: &mut PooledConnection,
+    is_wanted: impl Fn(GroupId) -> bool,
+) -> Result<Vec<(String, TransactionId)>> {
     let query = "SELECT gid FROM pg_catalog.pg_prepared_xacts \
                  WHERE database = pg_catalog.current_database() AND gid LIKE 'howdah\\_%'";
     let rows = connection.rows(query).await?;
     let ours = rows.into_iter().flatten().flatten().filter_map(|gid| {
         let (id, owner) = TransactionId::parse(&gid)?;
-        (owner == group).then_some((gid, id))
+        is_wanted(owner).then_some((gid, id))
     });
     Ok(ours.collect())
 }
@@ -221,7 +240,7 @@ async fn forget_finished(router: &Router) -> Result<()> {
     let workers: Vec<GroupId> = router.catalog.borrow().workers().map(|it| it.group).collect();
     for group in workers {
         let mut worker = superuser(router, group).await?;
-        for (_, id) in prepared(&mut worker, group).await? {
+        for (_, id) in prepared(&mut worker, |it| it == group).await? {
             finished.remove(&id.to_string());
         }
     }

@@ -47,6 +47,7 @@ fn apply(observed: &mut Observed, action: &Action) {
         }
         Action::Register(node) => {
             assert!(observed.is_set_up(*node) && observed.is_set_up(NodeName::Coordinator));
+            assert!(observed.is_ready(MemberName::Router));
             assert!(!observed.registered.contains(node));
             assert!(observed.registering.insert(*node), "{node} is registered twice");
         }

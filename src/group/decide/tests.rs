@@ -64,20 +64,24 @@ fn a_new_group_comes_up() {
          set-up w0
          set-up coordinator
          decide
-         registered w0
          starting router
          ready w1
          set-up w1
          decide
-         registered w1
          ready router
+         decide
+         registered w0
+         decide
+         registered w1
          decide",
         &expect_test::expect![[r#"
             Provisioning [start coordinator, start w0, start w1] again in 5000 ms
             Provisioning [] again in 5000 ms
             Provisioning [set up w0] again in 5000 ms
             Provisioning [set up coordinator] again in 5000 ms
-            Provisioning [start router, register w0] again in 5000 ms
+            Provisioning [start router] again in 5000 ms
+            Provisioning [] again in 5000 ms
+            Provisioning [register w0] again in 5000 ms
             Provisioning [register w1] again in 5000 ms
             Ready [] again in 5000 ms
         "#]],

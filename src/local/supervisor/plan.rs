@@ -15,7 +15,7 @@ use crate::binaries::{self, Binaries, Wanted};
 use crate::pki::{Pki, write_private};
 use crate::record::{FORMAT, Login, Record, Secrets};
 use crate::run_dir::{RunDir, fnv};
-use crate::setup::{Server, SetUp};
+use crate::setup::{RouterLogin, Server, SetUp};
 use crate::state::{STOPPING, State};
 use crate::{Error, Layout, UpRequest, parameters, ports, spec};
 
@@ -78,6 +78,15 @@ impl Plan {
 
     pub(super) fn server(&self, node: NodeName) -> Server {
         Server { socket_dir: self.run_dir.node(node), port: self.record.ports[&node] }
+    }
+
+    pub(super) fn router_login(&self, login: Login) -> RouterLogin {
+        RouterLogin {
+            port: self.record.port,
+            database: self.record.database.clone(),
+            user: self.record.user(login).to_owned(),
+            password: self.secrets.password(login).to_owned(),
+        }
     }
 
     pub(super) fn set_up(&self) -> SetUp {

@@ -13,7 +13,7 @@ use super::Event;
 use super::child::{Child, ended, spawn};
 use super::plan::Plan;
 use crate::record::{Login, SUPERUSER};
-use crate::{Error, ports, setup};
+use crate::{Error, ports};
 
 /// Starts the router; it is ready when it answers a query of the administrator.
 pub(super) fn start(plan: &Plan, events: &Sender<Event>, tasks: &mut JoinSet<()>) -> Result<Child, Error> {
@@ -22,12 +22,11 @@ pub(super) fn start(plan: &Plan, events: &Sender<Event>, tasks: &mut JoinSet<()>
     let config = serde_json::to_string_pretty(&config(plan)).expect("a JSON value has only text keys");
     let (mut process, child) = spawn(plan, MemberName::Router, "router", &config, Stdio::null())?;
     let sender = events.clone();
-    let (port, record, secrets) = (plan.record.port, plan.record.clone(), plan.secrets.clone());
+    let login = plan.router_login(Login::Admin);
     let log = plan.layout.member_log(MemberName::Router);
     tasks.spawn(async move {
         let answers = async {
-            let (user, password) = (record.user(Login::Admin), secrets.password(Login::Admin));
-            while !setup::router_answers(port, &record.database, user, password).await {
+            while !login.answers().await {
                 sleep(PROBE).await;
             }
             let _ = sender.send(Event::Ready(MemberName::Router, None)).await;

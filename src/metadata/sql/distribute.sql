@@ -364,7 +364,7 @@ BEGIN
     PERFORM howdah.check_foreign_keys(table_name);
     PERFORM howdah.create_shards(table_name);
     PERFORM howdah.register(table_name);
-    PERFORM howdah.copy_reference(table_name);
+    PERFORM howdah.copy_reference(table_name, howdah.copies(table_name));
     PERFORM howdah.attach_reference(table_name);
     PERFORM howdah.keep_shape(table_name);
 END $$;

@@ -49,20 +49,44 @@ REVOKE ALL ON FUNCTION howdah.reference_condition(regclass, text) FROM PUBLIC;
 -- before the coordinator's COMMIT (CALL and DO, which may commit on their own), it answers with the gid of the transaction.
 -- `expected` is the number of rows; null asks for no check. Fewer rows are right where a foreign key of the worker has acted
 -- already: always for a DELETE, for an UPDATE if `verify` then finds the new row.
-CREATE OR REPLACE FUNCTION howdah.forward(relation regclass, statements text[], expected bigint, verify text) RETURNS void
+CREATE OR REPLACE FUNCTION howdah.forward_to(groups int[], relation regclass, statements text[], expected bigint, verify text) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     transaction_gid text;
 BEGIN
-    transaction_gid := howdah.call(jsonb_build_object('op', 'forward', 'table', relation::oid::bigint, 'sql', to_jsonb(statements),
-        'expected', expected, 'verify', verify))::jsonb ->> 'gid';
+    transaction_gid := howdah.call(jsonb_build_object('op', 'forward', 'table', relation::oid::bigint, 'groups', to_jsonb(groups),
+        'sql', to_jsonb(statements), 'expected', expected, 'verify', verify))::jsonb ->> 'gid';
     IF transaction_gid IS NOT NULL THEN
         INSERT INTO howdah.pg_dist_transaction (groupid, gid) VALUES (0, transaction_gid) ON CONFLICT DO NOTHING;
     END IF;
 END
 $function$;
+REVOKE ALL ON FUNCTION howdah.forward_to(int[], regclass, text[], bigint, text) FROM PUBLIC;
+
+-- The same to all workers that have a copy. A node that was added while this statement waited for the table's lock is seen by
+-- the snapshot of this query, but not by that of a transaction with one snapshot: there the lock tells, because adding a node
+-- changes the row.
+CREATE OR REPLACE FUNCTION howdah.forward(relation regclass, statements text[], expected bigint, verify text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        PERFORM FROM howdah.pg_dist_shard WHERE logicalrelid = relation FOR SHARE;
+    END IF;
+    PERFORM howdah.forward_to(howdah.copies(relation), relation, statements, expected, verify);
+END
+$function$;
 REVOKE ALL ON FUNCTION howdah.forward(regclass, text[], bigint, text) FROM PUBLIC;
+
+-- The workers with a copy of a reference table.
+CREATE OR REPLACE FUNCTION howdah.copies(relation regclass) RETURNS int[]
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT coalesce(array_agg(groupid ORDER BY groupid), '{}')
+    FROM howdah.pg_dist_placement JOIN howdah.pg_dist_shard USING (shardid) WHERE logicalrelid = relation AND groupid <> 0
+$function$;
+REVOKE ALL ON FUNCTION howdah.copies(regclass) FROM PUBLIC;
 
 -- A query over the rows of `source` that gives, for 500 rows at a time, the statements to forward and the number of rows.
 -- `statements` is SQL that aggregates rows named r into a text[].
@@ -100,8 +124,8 @@ BEGIN
 END
 $function$;
 
--- Sends the rows that are there already to the copies, when the table becomes a reference table.
-CREATE OR REPLACE FUNCTION howdah.copy_reference(relation regclass) RETURNS void
+-- Sends the rows that are there already to copies that are empty.
+CREATE OR REPLACE FUNCTION howdah.copy_reference(relation regclass, groups int[]) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
     SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 3
 AS $function$
@@ -109,11 +133,11 @@ DECLARE
     chunk record;
 BEGIN
     FOR chunk IN EXECUTE howdah.insert_chunks(relation, 'ONLY ' || howdah.qualified(relation)) LOOP
-        PERFORM howdah.forward(relation, chunk.statements, chunk.n, NULL);
+        PERFORM howdah.forward_to(groups, relation, chunk.statements, chunk.n, NULL);
     END LOOP;
 END
 $function$;
-REVOKE ALL ON FUNCTION howdah.copy_reference(regclass) FROM PUBLIC;
+REVOKE ALL ON FUNCTION howdah.copy_reference(regclass, int[]) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION howdah.forward_delete() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -104,6 +104,13 @@ CREATE TABLE IF NOT EXISTS howdah.pg_dist_cleanup (
     policy_type int NOT NULL
 );
 
+-- Which group this is: its nodes keep it, so that no other group takes one of them for its own.
+CREATE TABLE IF NOT EXISTS howdah.server_group (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    id uuid NOT NULL DEFAULT gen_random_uuid()
+);
+INSERT INTO howdah.server_group DEFAULT VALUES ON CONFLICT DO NOTHING;
+
 -- Functions that the workers have as well.
 CREATE TABLE IF NOT EXISTS howdah.distributed_function (function regprocedure PRIMARY KEY);
 

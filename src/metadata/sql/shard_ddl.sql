@@ -141,8 +141,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM pg_attribute, aclexplode(attacl) WHERE attrelid = relation AND NOT attisdropped
 $$;
 
--- Everything that makes one shard, as statements separated by semicolons.
-CREATE OR REPLACE FUNCTION howdah.shard_ddl(relation oid, shardid bigint) RETURNS text
+-- Everything that makes one shard but its foreign keys.
+CREATE OR REPLACE FUNCTION howdah.shard_table_ddl(relation oid, shardid bigint) RETURNS text[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     shard constant text := howdah.shard_relation(relation, shardid);
@@ -166,11 +166,19 @@ BEGIN
         SELECT howdah.index_ddl(indexrelid, shardid) FROM pg_index
         WHERE indrelid = relation AND indisvalid
           AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x')) ORDER BY indexrelid);
-    statements := statements || array(
-        SELECT howdah.constraint_ddl(oid, shardid) FROM pg_constraint WHERE conrelid = relation AND contype = 'f' ORDER BY conname);
-    statements := statements || array(SELECT howdah.grant_ddl(relation, shard));
-    RETURN array_to_string(statements, E';\n');
+    RETURN statements || array(SELECT howdah.grant_ddl(relation, shard));
 END $$;
+
+CREATE OR REPLACE FUNCTION howdah.shard_foreign_keys_ddl(relation oid, shardid bigint) RETURNS text[]
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT array(SELECT howdah.constraint_ddl(oid, shardid) FROM pg_constraint WHERE conrelid = relation AND contype = 'f' ORDER BY conname)
+$$;
+
+-- Everything that makes one shard, as statements separated by semicolons.
+CREATE OR REPLACE FUNCTION howdah.shard_ddl(relation oid, shardid bigint) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT array_to_string(howdah.shard_table_ddl(relation, shardid) || howdah.shard_foreign_keys_ddl(relation, shardid), E';\n')
+$$;
 
 -- Makes all shards of a table that have a placement on a worker: one request a worker.
 CREATE OR REPLACE FUNCTION howdah.create_shards(relation oid) RETURNS void

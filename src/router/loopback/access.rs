@@ -7,6 +7,7 @@ use howdah_catalog::GroupId;
 
 use crate::error::{Error, Result};
 use crate::pool::Pools;
+use crate::server::ServerConnection;
 
 /// Shared by all sessions of a router. A worker's key is read once, with superuser rights.
 #[derive(Default)]
@@ -22,6 +23,15 @@ impl WorkerAccess {
             return Ok(key);
         }
         let mut connection = pools.acquire(group, superuser).await?;
+        self.learn_key(&mut connection, group).await
+    }
+
+    /// Reads the key over a connection of a superuser, which may be the transaction that has just made it.
+    pub(super) async fn learn_key(
+        &self,
+        connection: &mut ServerConnection,
+        group: GroupId,
+    ) -> Result<Arc<str>> {
         let rows = connection.rows("SELECT key FROM howdah.live_key").await?;
         let key = rows.into_iter().next().and_then(|it| it.into_iter().next()).flatten();
         let key: Arc<str> = key
@@ -56,7 +66,10 @@ impl WorkerAccess {
                 self.owners.lock().unwrap_or_else(PoisonError::into_inner).insert(entry);
                 Ok(true)
             }
-            Err(error) if matches!(error.sqlstate().as_str(), "42704" | "55P03") => Ok(false),
+            // Nor has it seen what the caller's transaction has made of a new node.
+            Err(error) if matches!(error.sqlstate().as_str(), "42704" | "55P03" | "42P01" | "3F000") => {
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }

@@ -8,8 +8,12 @@
 //! - `{"op":"run","group":g,"sql":"…"}`: one statement of the user's with the session's own rights. It never fails:
 //!   `{"success":true,"result":"first column of the first row, or the tag"}` or `{"success":false,"result":"ERROR:  …"}`.
 //! - `{"op":"register","table":{…}}`: a table as `howdah.catalog_json()` describes it is known until the transaction ends.
-//! - `{"op":"forward","table":oid,"sql":["…"],"expected":n|null,"verify":"…"|null}`: writes to all copies of a reference
-//!   table, which the statements name `howdah_reference`. Answer: `{"gid":"…"|null}`, see [`Host::record_gid`].
+//! - `{"op":"forward","table":oid,"groups":[g,…],"sql":["…"],"expected":n|null,"verify":"…"|null}`: writes to the copies of a
+//!   reference table on these workers, which the statements name `howdah_reference`. Answer: `{"gid":"…"|null}`, see
+//!   [`Host::record_gid`].
+//! - `{"op":"introduce","group":g,"host":"…","port":n,"sql":"SELECT …"}`: a server that is about to be a node, and a query to run
+//!   there with the session's own rights, which must be a superuser's. Answer as of `query`.
+//! - `{"op":"install","group":g}`: puts our SQL on such a server.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -24,6 +28,7 @@ use super::flight::{Flight, Outcome};
 use super::host::Host;
 use super::live::{Caller, Live, text_rows};
 use super::request::Rows;
+use crate::config::NodeAddress;
 use crate::error::{Error, Result};
 use crate::server::text_row;
 
@@ -34,7 +39,9 @@ enum Call {
     Query { group: i32, sql: String },
     Run { group: i32, sql: String },
     Register { table: Json },
-    Forward { table: u32, sql: Vec<String>, expected: Option<i64>, verify: Option<String> },
+    Forward { table: u32, groups: Vec<i32>, sql: Vec<String>, expected: Option<i64>, verify: Option<String> },
+    Introduce { group: i32, host: String, port: u16, sql: String },
+    Install { group: i32 },
 }
 
 impl Live {
@@ -61,10 +68,15 @@ impl Live {
                 host.register(table)?;
                 json!({})
             }
-            Call::Forward { table, sql, expected, verify } => {
-                let forward = Forward { sql: &sql, expected, verify: verify.as_deref() };
+            Call::Forward { table, groups, sql, expected, verify } => {
+                let forward = Forward { groups: &groups, sql: &sql, expected, verify: verify.as_deref() };
                 self.forward(host, caller, TableOid(table), &forward).await?
             }
+            Call::Introduce { group, host: name, port, sql } => {
+                let address = NodeAddress { host: name, port };
+                self.introduce(host, GroupId(group), address, &sql).await?
+            }
+            Call::Install { group } => self.install(host, GroupId(group)).await?,
         };
         Ok(text_rows("response", vec![Some(answer.to_string())]))
     }
@@ -157,7 +169,7 @@ impl Live {
         let table = catalog
             .table(table)
             .ok_or_else(|| Error::Internal(format!("no table has the number {table}")))?;
-        let Distribution::Reference { shard, groups, .. } = &table.distribution else {
+        let Distribution::Reference { shard, .. } = &table.distribution else {
             return Err(Error::Internal(format!("table {} is no reference table", table.oid)));
         };
         let shard =
@@ -168,7 +180,7 @@ impl Live {
         let verify = forward.verify.map(|it| with_relation(it, &shard)).transpose()?;
         let expected = forward.expected.map(|it| it.to_string());
         let mut flights = BTreeMap::new();
-        for group in groups.iter().copied().filter(|it| *it != GroupId::COORDINATOR) {
+        for group in forward.groups.iter().copied().map(GroupId) {
             let mut flight = self.begin_flight(host, group, &table.owner).await?;
             let key = key(host, group).await?;
             flight.command(
@@ -191,6 +203,8 @@ enum Effect {
 }
 
 struct Forward<'a> {
+    /// As the coordinator's transaction sees them: this router's catalog may lag behind it.
+    groups: &'a [i32],
     sql: &'a [String],
     expected: Option<i64>,
     verify: Option<&'a str>,

@@ -51,6 +51,9 @@ pub(crate) trait Host {
     /// by itself.
     fn record_gid(&mut self) -> Option<String>;
 
+    /// Whether it may write to workers, and its transaction decide what becomes of it.
+    fn may_write(&self) -> bool;
+
     /// Makes a table known until the transaction ends.
     fn register(&mut self, table: Table) -> Result<()>;
 }

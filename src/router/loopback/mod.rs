@@ -23,6 +23,7 @@ mod fetch;
 mod flight;
 mod host;
 mod live;
+mod node;
 mod order;
 mod snapshots;
 mod worker_query;

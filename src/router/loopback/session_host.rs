@@ -120,6 +120,10 @@ impl Host for Session {
         Some(Session::record_gid(self))
     }
 
+    fn may_write(&self) -> bool {
+        true
+    }
+
     fn register(&mut self, table: Table) -> Result<()> {
         let catalog = Session::catalog(self).with_table(table);
         self.set_overlay(catalog.map_err(|error| Error::Internal(error.to_string()))?);

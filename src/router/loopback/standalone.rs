@@ -128,6 +128,10 @@ impl Host for Standalone {
         None
     }
 
+    fn may_write(&self) -> bool {
+        false
+    }
+
     fn register(&mut self, _table: Table) -> Result<()> {
         Err(Error::not_supported(
             "cannot create distributed tables here",

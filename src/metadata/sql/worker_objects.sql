@@ -1,0 +1,90 @@
+-- What makes a server a node of a group: the objects that every node has, made from what the coordinator sends.
+
+-- The group that this node belongs to, and its number there.
+CREATE TABLE IF NOT EXISTS howdah.membership (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    server_group uuid NOT NULL,
+    groupid int NOT NULL
+);
+
+-- An object that is there already may be left of an earlier time as a node.
+CREATE OR REPLACE FUNCTION howdah.make_type(name text, ddl text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF to_regtype(name) IS NOT NULL THEN
+        IF howdah.type_ddl(to_regtype(name)) = ddl THEN
+            RETURN;
+        END IF;
+        EXECUTE format('DROP TYPE %s', name);
+    END IF;
+    EXECUTE ddl;
+END $$;
+REVOKE ALL ON FUNCTION howdah.make_type(text, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION howdah.make_collation(name text, ddl text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF to_regcollation(name) IS NOT NULL THEN
+        IF howdah.collation_ddl(to_regcollation(name)) = ddl THEN
+            RETURN;
+        END IF;
+        EXECUTE format('DROP COLLATION %s', name);
+    END IF;
+    EXECUTE ddl;
+END $$;
+REVOKE ALL ON FUNCTION howdah.make_collation(text, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION howdah.make_extension(name text, schema text, version text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    present text;
+BEGIN
+    SELECT extversion INTO present FROM pg_extension WHERE extname = name;
+    IF NOT FOUND THEN
+        EXECUTE format('CREATE EXTENSION %I WITH SCHEMA %I VERSION %L CASCADE', name, schema, version);
+    ELSIF present <> version THEN
+        EXECUTE format('ALTER EXTENSION %I UPDATE TO %L', name, version);
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION howdah.make_extension(text, text, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION howdah.make_role(name text, attributes text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('%s ROLE %I WITH %s', CASE WHEN EXISTS (SELECT FROM pg_roles WHERE rolname = name) THEN 'ALTER' ELSE 'CREATE' END,
+        name, attributes);
+END $$;
+REVOKE ALL ON FUNCTION howdah.make_role(text, text) FROM PUBLIC;
+
+-- Runs the statements that make objects: [{"name", "sql", "needed"}, …], in an order in which most find what they need. What
+-- fails is tried again after the others, until nothing changes. What is needed and still fails is an error.
+CREATE OR REPLACE FUNCTION howdah.make_objects(objects jsonb) RETURNS int
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET check_function_bodies = off SET client_min_messages = warning AS $$
+DECLARE
+    waiting jsonb := objects;
+    failed jsonb;
+    object jsonb;
+    made int := 0;
+BEGIN
+    LOOP
+        failed := '[]';
+        FOR object IN SELECT o FROM jsonb_array_elements(waiting) WITH ORDINALITY e (o, n) ORDER BY n LOOP
+            BEGIN
+                EXECUTE object ->> 'sql';
+                made := made + 1;
+            EXCEPTION WHEN OTHERS THEN
+                failed := failed || jsonb_build_array(object || jsonb_build_object('state', SQLSTATE, 'message', SQLERRM));
+            END;
+        END LOOP;
+        EXIT WHEN jsonb_array_length(failed) IN (0, jsonb_array_length(waiting));
+        waiting := failed;
+    END LOOP;
+    SELECT o INTO object FROM jsonb_array_elements(failed) WITH ORDINALITY e (o, n) WHERE (o ->> 'needed')::boolean ORDER BY n LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = object ->> 'state',
+            MESSAGE = format('cannot make %s on the node: %s', object ->> 'name', object ->> 'message'),
+            HINT = 'The node must be able to have every extension, type and role of the coordinator.';
+    END IF;
+    RETURN made;
+END $$;
+REVOKE ALL ON FUNCTION howdah.make_objects(jsonb) FROM PUBLIC;
