@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::{Buf, BytesMut};
-use howdah_pg::wire::{ErrorFields, HEADER, backend, frontend};
+use howdah_pg::wire::{ErrorFields, HEADER, backend, frames, frontend};
 
 use crate::duplex::{Duplex, Frame};
 use crate::error::{Error, Result};
@@ -16,6 +16,14 @@ pub(crate) struct Client {
     known_parameters: BTreeMap<String, String>,
     /// What waited to be sent when a result began to be kept back.
     before_hold: Option<BytesMut>,
+    /// How often output was sent.
+    sent: u64,
+}
+
+/// A place in the output.
+pub(crate) struct Mark {
+    sent: u64,
+    waiting: usize,
 }
 
 /// Where a result is sent on before it is complete.
@@ -25,7 +33,7 @@ const MAX_HELD: usize = 256 << 20;
 
 impl Client {
     pub(crate) fn new(duplex: Duplex) -> Self {
-        Self { duplex, known_parameters: BTreeMap::new(), before_hold: None }
+        Self { duplex, known_parameters: BTreeMap::new(), before_hold: None, sent: 0 }
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -84,6 +92,28 @@ impl Client {
         self.flush().await
     }
 
+    /// Where the output is.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { sent: self.sent, waiting: self.duplex.write.len() }
+    }
+
+    /// Whether all that was put since then still waits.
+    pub(crate) fn may_rewind(&self, to: &Mark) -> bool {
+        self.sent == to.sent && self.before_hold.is_none() && to.waiting <= self.duplex.write.len()
+    }
+
+    /// Takes back what was put since then, but for parameters: what they say stays true.
+    pub(crate) fn rewind(&mut self, to: &Mark) -> Result<()> {
+        let taken = self.duplex.write.split_off(to.waiting);
+        for frame in frames(&taken) {
+            let frame = frame?;
+            if frame.tag == b'S' {
+                self.duplex.write.extend_from_slice(frame.bytes);
+            }
+        }
+        Ok(())
+    }
+
     /// From now on what is put is kept back, for a portal that the client reads in portions.
     pub(crate) fn hold(&mut self) {
         self.before_hold = Some(std::mem::take(&mut self.duplex.write));
@@ -99,6 +129,7 @@ impl Client {
         if self.before_hold.is_some() {
             return Ok(());
         }
+        self.sent += 1;
         self.duplex.flush().await.map_err(Error::ClientGone)
     }
 

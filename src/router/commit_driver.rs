@@ -148,6 +148,7 @@ impl Session {
             _ => self.commit_two_phase().await?,
         }
         self.end_readers().await;
+        self.commits += 1;
         Ok(())
     }
 

@@ -15,7 +15,10 @@ pub enum Error {
     /// A server's ErrorResponse, or one that is made in the same form.
     #[error("{}", .0.message())]
     Postgres(Box<ErrorFields>),
-    /// The same, and the session ends with it.
+    /// A worker misses a shard: moved, unless the catalog still says the same.
+    #[error("{}", .0.fields.message())]
+    MissingShard(MissingShard),
+    /// A server's ErrorResponse, and the session ends with it.
     #[error("{}", .0.message())]
     Fatal(Box<ErrorFields>),
     /// Something PostgreSQL would do and the router does not, or not yet.
@@ -59,11 +62,20 @@ pub enum Error {
     Internal(String),
 }
 
+/// That a worker misses a shard.
+#[derive(Debug)]
+pub struct MissingShard {
+    pub(crate) fields: Box<ErrorFields>,
+    /// No other node can have done a part of a write for this statement.
+    pub(crate) alone: bool,
+}
+
 impl Error {
     /// The SQLSTATE, by which a client decides whether to try again.
     pub fn sqlstate(&self) -> SqlState {
         match self {
             Self::Postgres(fields) | Self::Fatal(fields) => fields.code(),
+            Self::MissingShard(it) => it.fields.code(),
             Self::NotSupported { .. } => SqlState::FEATURE_NOT_SUPPORTED,
             Self::Planner(error) => {
                 SqlState::parse(error.sqlstate().as_bytes()).unwrap_or(SqlState::INTERNAL_ERROR)
@@ -91,6 +103,7 @@ impl Error {
     pub fn fields(&self) -> ErrorFields {
         let mut fields = match self {
             Self::Postgres(fields) | Self::Fatal(fields) => ErrorFields::clone(fields),
+            Self::MissingShard(it) => ErrorFields::clone(&it.fields),
             other => ErrorFields::error(other.sqlstate(), other.to_string()),
         };
         if let Self::NotSupported { detail, hint, .. } = self {

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use howdah_catalog::Catalog;
+use howdah_catalog::{Catalog, CatalogVersion, GroupId};
 use howdah_pg::scram::ChannelBinding;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cancel::CancelRegistry;
 use crate::config::RouterConfig;
+use crate::control::load_catalog;
+use crate::error::Result;
 use crate::loopback::{Registry, WorkerAccess};
 use crate::pool::Pools;
 use crate::recovery::Recovery;
@@ -37,6 +39,15 @@ impl Router {
     /// A number for a session, from 1.
     pub(crate) fn next_session(&self) -> u64 {
         self.sessions.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Reads the committed catalog now. Returns its version.
+    pub(crate) async fn reload_catalog(&self) -> Result<CatalogVersion> {
+        let mut coordinator = self.pools.acquire(GroupId::COORDINATOR, &self.config.superuser).await?;
+        let catalog = load_catalog(&mut coordinator).await?;
+        let version = catalog.version();
+        self.publish(Arc::new(catalog));
+        Ok(version)
     }
 
     /// Makes a committed catalog known to all sessions, unless they know a newer one.

@@ -1,6 +1,7 @@
 //! Errors of workers in the client's terms: no shard in names, and positions in the client's own text.
 
 use howdah_catalog::{Catalog, ShardId};
+use howdah_pg::SqlState;
 use howdah_pg::wire::{ErrorFields, Field};
 
 /// Changes an error of `query`, which was made from the client's `text`.
@@ -20,6 +21,11 @@ pub(crate) fn of_coordinator(fields: &mut ErrorFields, catalog: &Catalog) {
     if fields.get(Field::Where).is_some_and(|it| it.contains("PL/pgSQL function howdah.")) {
         fields.remove(Field::Where);
     }
+}
+
+/// Whether a server says that a shard is not where the catalog has it.
+pub(crate) fn misses_shard(fields: &ErrorFields, catalog: &Catalog) -> bool {
+    fields.code() == SqlState::UNDEFINED_TABLE && without_shards(&fields.message(), catalog).is_some()
 }
 
 fn take_shards_off(fields: &mut ErrorFields, catalog: &Catalog) {

@@ -179,7 +179,7 @@ impl Transaction {
     }
 
     /// The participants that have begun a transaction.
-    fn open_groups(&self) -> Vec<GroupId> {
+    pub(crate) fn open_groups(&self) -> Vec<GroupId> {
         self.participants.iter().filter(|it| it.1.open).map(|it| *it.0).collect()
     }
 

@@ -337,8 +337,7 @@ impl CopyFrom {
         if let Some(context) = fields.get(ErrorField::Where).map(|it| with_line(&it, lines)) {
             fields.set(ErrorField::Where, context);
         }
-        crate::shard_error::for_client(&mut fields, "", b"", &session.catalog());
-        fields.into()
+        crate::executor::without_shards(fields.into(), &session.catalog())
     }
 
     /// An error found here, with the context that PostgreSQL gives.

@@ -26,7 +26,7 @@ pub(crate) use self::shard_key::{KeyValue, hash, null_key, shard_of};
 use howdah_catalog::Catalog;
 
 use crate::copy::{self, Copied};
-use crate::error::{Error, Result};
+use crate::error::{Error, MissingShard, Result};
 use crate::execution::Execution;
 use crate::session::Session;
 use crate::session::single_shard::Rendering;
@@ -61,8 +61,12 @@ pub(crate) async fn copy(session: &mut Session, statement: &Statement) -> Result
 pub(crate) fn without_shards(error: Error, catalog: &Catalog) -> Error {
     match error {
         Error::Postgres(mut fields) => {
+            let missing = crate::shard_error::misses_shard(&fields, catalog);
             crate::shard_error::for_client(&mut fields, "", b"", catalog);
-            Error::Postgres(fields)
+            match missing {
+                true => Error::MissingShard(MissingShard { fields, alone: false }),
+                false => Error::Postgres(fields),
+            }
         }
         other => other,
     }
@@ -97,8 +101,12 @@ async fn time_constant(session: &mut Session, uses_time: bool) -> Result<Option<
 fn for_client(error: Error, query: &str, execution: &Execution<'_>) -> Error {
     match error {
         Error::Postgres(mut fields) => {
+            let missing = crate::shard_error::misses_shard(&fields, execution.catalog);
             crate::shard_error::for_client(&mut fields, query, execution.text, execution.catalog);
-            Error::Postgres(fields)
+            match missing {
+                true => Error::MissingShard(MissingShard { fields, alone: !execution.planned.plan.writes() }),
+                false => Error::Postgres(fields),
+            }
         }
         other => other,
     }

@@ -12,7 +12,7 @@ use super::Session;
 use super::flight::{Flight, Reply};
 use super::portal::{Place, Portal};
 use crate::duplex::Frame;
-use crate::error::{Error, Result};
+use crate::error::{Error, MissingShard, Result};
 use crate::transaction::Block;
 
 /// What is between two Syncs.
@@ -31,6 +31,13 @@ pub(super) struct Pipeline {
     pub(super) leaves_portals: bool,
     /// A COPY from the client ran: it swallowed the Sync.
     pub(super) copied: bool,
+}
+
+impl Pipeline {
+    /// Nothing has come since the last Sync.
+    fn is_fresh(&self) -> bool {
+        !self.skipping && !self.executed && self.flight.is_none() && self.unsynced.is_empty() && !self.copied
+    }
 }
 
 /// The rest of a batch, as far as a message must know of it.
@@ -77,15 +84,48 @@ impl Session {
     }
 
     async fn run_batch(&mut self, batch: &[Frame]) -> Result<()> {
+        let complete = self.pipeline.is_fresh() && batch.last().is_some_and(|it| it.tag == b'S');
+        let mut departure = self.departure(complete);
+        loop {
+            let synced = self.run_messages(batch).await?;
+            let Some(missing) = self.missing_shard.take() else {
+                return if synced { self.on_sync().await } else { Ok(()) };
+            };
+            for group in std::mem::take(&mut self.pipeline.unsynced) {
+                self.sync(group).await?;
+            }
+            // In a block of the client's, several statements are not told apart.
+            let alone = missing.alone && batch.iter().filter(|it| it.tag == b'E').count() <= 1;
+            match self.go_back(&mut departure, MissingShard { alone, ..missing }).await {
+                Ok(()) => self.forget_batch(batch)?,
+                Err(error) => {
+                    self.report(error)?;
+                    return if synced { self.on_sync().await } else { Ok(()) };
+                }
+            }
+        }
+    }
+
+    /// As if its messages had not come.
+    fn forget_batch(&mut self, batch: &[Frame]) -> Result<()> {
+        self.pipeline = Pipeline::default();
+        for frame in batch {
+            match frontend::parse(frame.tag, &frame.body)? {
+                Message::Parse(parse) => drop(self.statements.remove(parse.statement)),
+                Message::Bind(bind) => drop(self.portals.remove(bind.portal)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs everything up to Sync, and lands; whether there was one.
+    async fn run_messages(&mut self, batch: &[Frame]) -> Result<bool> {
         let syncs = batch.last().is_some_and(|it| it.tag == b'S');
         let mut executes = batch.iter().filter(|it| it.tag == b'E').count();
         for frame in batch {
             if frame.tag == b'S' {
-                match frontend::parse(b'S', &frame.body) {
-                    Ok(_) => self.on_sync().await?,
-                    Err(error) => self.fail_pipeline(error.into()).await?,
-                }
-                continue;
+                return self.land_at_sync(frame).await;
             }
             if self.pipeline.skipping {
                 continue;
@@ -103,7 +143,19 @@ impl Session {
         {
             self.fail_pipeline(error).await?;
         }
-        Ok(())
+        Ok(false)
+    }
+
+    async fn land_at_sync(&mut self, frame: &Frame) -> Result<bool> {
+        if let Err(error) = frontend::parse(b'S', &frame.body) {
+            self.fail_pipeline(error.into()).await?;
+            return Ok(false);
+        }
+        if let Err(error) = self.land(true).await {
+            self.report(error)?;
+            self.pipeline.skipping = true;
+        }
+        Ok(true)
     }
 
     async fn on_message(&mut self, frame: &Frame, ahead: Ahead) -> Result<()> {
@@ -129,7 +181,10 @@ impl Session {
         if let Err(earlier) = self.land(self.is_in_block()).await {
             self.report(earlier)?;
         } else if !self.pipeline.skipping {
-            self.report(error)?;
+            match error {
+                Error::MissingShard(missing) => self.missing_shard = Some(missing),
+                error => self.report(error)?,
+            }
         }
         self.pipeline.skipping = true;
         self.pipeline.flight = None;
@@ -162,10 +217,6 @@ impl Session {
 
     /// Ends the pipeline: what commits by itself commits now.
     async fn on_sync(&mut self) -> Result<()> {
-        if let Err(error) = self.land(true).await {
-            self.report(error)?;
-            self.pipeline.skipping = true;
-        }
         if self.pipeline.copied {
             // A server ignores Sync during COPY; so the client's next one is the one that counts.
             self.pipeline.copied = false;

@@ -20,6 +20,7 @@ mod relay;
 mod simple;
 pub(crate) mod single_shard;
 mod sql_execute;
+mod stale;
 mod start;
 mod state;
 mod statements;
@@ -37,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cancel::CancelLease;
 use crate::client::Client;
 use crate::duplex::Frame;
-use crate::error::{Error, Result};
+use crate::error::{Error, MissingShard, Result};
 use crate::loopback::{self, Live};
 use crate::pool::PooledConnection;
 use crate::router::Router;
@@ -80,6 +81,10 @@ pub(crate) struct Session {
     /// Names with a dot that the client set; PostgreSQL lists no others.
     custom_settings: BTreeSet<String>,
     marks: Marks,
+    /// A worker misses a shard, and the client has not been told.
+    pub(crate) missing_shard: Option<MissingShard>,
+    /// Transactions that were committed.
+    pub(crate) commits: u64,
     statements: Statements,
     portals: Portals,
     pipeline: Pipeline,

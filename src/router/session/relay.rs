@@ -7,10 +7,11 @@ use howdah_pg::wire::Severity;
 
 use super::Session;
 use super::analysis::Distributed;
-use crate::error::{Error, Result};
+use crate::error::{Error, MissingShard, Result};
 use crate::execution::Columns;
 use crate::loopback;
 use crate::server::{Message, error_fields, two_strings};
+use crate::shard_error::misses_shard;
 use crate::startup::fatal;
 
 impl Session {
@@ -160,8 +161,14 @@ pub(super) struct Relaying<'a> {
 }
 
 impl Session {
+    /// Tells the client, unless the statement may be tried again.
     pub(super) fn push_server_error(&mut self, body: &[u8], relaying: &Relaying<'_>) {
         let mut fields = error_fields(body);
+        let missing = match relaying.shard {
+            Some((_, distributed, _)) => misses_shard(&fields, &distributed.catalog),
+            // A live table's. What commits by itself, as CALL does, may have done so before.
+            None => self.transaction.is_in_progress() && misses_shard(&fields, &self.catalog()),
+        };
         if let Some((query, distributed, text)) = relaying.shard {
             crate::shard_error::for_client(&mut fields, query, text, &distributed.catalog);
         } else {
@@ -171,7 +178,13 @@ impl Session {
         if fields.severity() > Severity::Error {
             fields.set_severity(Severity::Error);
         }
-        self.client.push_error(&fields);
+        match missing {
+            true => {
+                let alone = relaying.shard.is_some();
+                self.missing_shard = Some(MissingShard { fields: Box::new(fields), alone });
+            }
+            false => self.client.push_error(&fields),
+        }
     }
 }
 

@@ -69,7 +69,11 @@ impl Session {
         }
         let outcome = self.relay_query(GroupId::COORDINATOR, &Relaying::default()).await?;
         self.note_outcome(outcome);
-        self.take_refresh().await
+        self.take_refresh().await?;
+        match self.missing_shard.take() {
+            Some(missing) => Err(Error::MissingShard(missing)),
+            None => Ok(()),
+        }
     }
 
     async fn run_text(&mut self, text: &[u8]) -> Result<()> {
@@ -119,6 +123,20 @@ impl Session {
     }
 
     async fn run_statement(&mut self, text: &[u8]) -> Result<Outcome> {
+        let mut departure = self.departure(true);
+        loop {
+            let missing = match self.try_statement(text).await {
+                Err(Error::MissingShard(missing)) => missing,
+                result => match self.missing_shard.take() {
+                    Some(missing) => missing,
+                    None => return result,
+                },
+            };
+            self.go_back(&mut departure, missing).await?;
+        }
+    }
+
+    async fn try_statement(&mut self, text: &[u8]) -> Result<Outcome> {
         if self.transaction.block() == Block::Failed && !is_control(text) {
             return Err(Error::InFailedTransaction);
         }

@@ -87,6 +87,8 @@ impl Session {
             suspect: false,
             custom_settings: Default::default(),
             marks: Default::default(),
+            missing_shard: None,
+            commits: 0,
             statements: Default::default(),
             portals: Default::default(),
             pipeline: Default::default(),

@@ -3,7 +3,7 @@
 use howdah_catalog::GroupId;
 use howdah_pg::wire::backend::TransactionStatus;
 
-use super::{Participant, Step, Transaction};
+use super::{Block, Participant, Step, Transaction};
 use crate::error::{Error, Result};
 use crate::pool::PooledConnection;
 use crate::server::{Message, ServerConnection};
@@ -145,6 +145,28 @@ impl Session {
         let router = self.router.clone();
         router.recovery.ensure_resolved(&router, group).await?;
         self.acquire(group).await
+    }
+
+    /// Undoes a failed statement by leaving the nodes that it brought into a block; false if others were harmed by it.
+    pub(crate) async fn leave_joined(&mut self, before: &[GroupId], block: Block) -> Result<bool> {
+        let sound = |it: &Participant| {
+            !it.connection.is_broken() && it.connection.status() != TransactionStatus::Failed
+        };
+        if !before.iter().all(|it| self.transaction.participants.get(it).is_some_and(sound)) {
+            return Ok(false);
+        }
+        let joined: Vec<_> =
+            self.transaction.open_groups().into_iter().filter(|it| !before.contains(it)).collect();
+        self.run_on(&joined, "ROLLBACK").await?;
+        for group in joined {
+            if let Some(mut participant) = self.transaction.participants.remove(&group) {
+                participant.connection.doubt_settings();
+                self.release(participant.connection);
+            }
+        }
+        self.transaction.block = block;
+        self.transaction.take_failure();
+        Ok(true)
     }
 
     /// True if any participant is in a state in which COMMIT would be a rollback.
