@@ -86,6 +86,7 @@ impl Sample {
                 .zip(1..)
                 .map(|(it, number)| column(number, it.trim()))
                 .collect(),
+            long_names: Vec::new(),
             distribution,
         });
         self

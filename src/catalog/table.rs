@@ -13,6 +13,8 @@ pub struct Table {
     pub owner: String,
     /// In order of their numbers; dropped columns are absent, so numbers may have gaps.
     pub columns: Vec<Column>,
+    /// Constraints and indexes whose names are clipped on shards; see [`Table::unclipped`].
+    pub long_names: Vec<String>,
     pub distribution: Distribution,
 }
 
@@ -139,6 +141,16 @@ impl Table {
     /// The bare name of a shard on its node; the schema is the table's.
     pub fn shard_name(&self, shard: ShardId) -> String {
         ident::shard_name(&self.name, shard.0)
+    }
+
+    /// What stands at the end of `text`, if that is the clipped name of a shard, or of a constraint or index on it: how many
+    /// bytes of the text it is, and the name that the client knows.
+    pub fn unclipped<'a>(&'a self, text: &str, shard: ShardId) -> Option<(usize, &'a str)> {
+        [&self.name].into_iter().chain(&self.long_names).find_map(|name| {
+            let clipped = ident::shard_name(name, shard.0);
+            let is_clipped = !clipped.starts_with(name.as_str());
+            (is_clipped && text.ends_with(&clipped)).then_some((clipped.len(), name.as_str()))
+        })
     }
 
     /// Index into [`Table::shards`] of the shard for a hash value of the distribution column.

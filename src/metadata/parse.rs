@@ -59,6 +59,7 @@ fn table(table: json::Table) -> Table {
         name: table.name,
         owner: table.owner,
         columns: table.columns.into_iter().map(column).collect(),
+        long_names: table.long_names,
         distribution: distribution(table.distribution),
     }
 }

@@ -219,17 +219,20 @@ impl ServerConnection {
         self.prologue += 1;
     }
 
-    /// Queues what brings this connection to the settings of a session.
-    pub(crate) fn queue_settings(&mut self, wanted: &Settings) {
+    /// Queues what brings this connection to the settings of a session. True if among them are some that a
+    /// transaction takes over when it begins: they need a Sync of their own in front of it.
+    pub(crate) fn queue_settings(&mut self, wanted: &Settings) -> bool {
         if self.applied.is_same(wanted) {
-            return;
+            return false;
         }
+        let begins_otherwise = wanted.begins_otherwise(&self.applied);
         for command in wanted.commands_from(&self.applied) {
             self.queue_prologue(&command);
         }
         // They are of one transaction with what follows: its error or rollback takes them back.
         let before = std::mem::replace(&mut self.applied, wanted.clone());
         self.applied_before.get_or_insert(before);
+        begins_otherwise
     }
 
     /// The settings are known to be these now, by whatever way they came about.

@@ -41,6 +41,13 @@ impl Settings {
         Self::new(self.0.keys().map(|name| (name.clone(), "\0".to_owned())).collect())
     }
 
+    /// Whether a transaction that began with the settings `applied` would be of another kind than one that begins with these.
+    pub(crate) fn begins_otherwise(&self, applied: &Self) -> bool {
+        ["default_transaction_isolation", "default_transaction_read_only", "default_transaction_deferrable"]
+            .into_iter()
+            .any(|name| self.get(name) != applied.get(name))
+    }
+
     /// The commands that turn a connection with the settings `applied` into one with these.
     ///
     /// The role is left first and entered last: settings that the session's own role may change need not be
@@ -105,6 +112,14 @@ mod tests {
 
     fn settings(values: &[(&str, &str)]) -> Settings {
         Settings::new(values.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    }
+
+    #[test]
+    fn the_defaults_of_transactions_matter_before_one_begins() {
+        let none = Settings::default();
+        let read_only = settings(&[("default_transaction_read_only", "on"), ("jit", "off")]);
+        assert!(read_only.begins_otherwise(&none) && none.begins_otherwise(&read_only));
+        assert!(!settings(&[("jit", "off")]).begins_otherwise(&none));
     }
 
     #[test]

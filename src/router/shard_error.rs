@@ -40,7 +40,7 @@ fn take_shards_off(fields: &mut ErrorFields, catalog: &Catalog) {
     }
 }
 
-/// The text with `_<shardid>` taken off names; `None` if there was none.
+/// The text with `_<shardid>` taken off names, and clipped names whole again; `None` if there was none.
 pub(crate) fn without_shards(text: &str, catalog: &Catalog) -> Option<String> {
     let mut cleaned = String::new();
     let mut kept = 0;
@@ -52,10 +52,17 @@ pub(crate) fn without_shards(text: &str, catalog: &Catalog) -> Option<String> {
             .get(end)
             .is_some_and(|it| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'$' | 0x80..));
         let id = text[at + 1..end].parse().ok().map(ShardId);
-        if ends_name && id.is_some_and(|it| catalog.table_of_shard(it).is_some()) {
-            cleaned.push_str(&text[kept..at]);
-            kept = end;
+        let Some((id, table)) = id.filter(|_| ends_name).and_then(|it| Some((it, catalog.table_of_shard(it)?))) else {
+            continue;
+        };
+        match table.unclipped(&text[kept..end], id) {
+            Some((length, name)) => {
+                cleaned.push_str(&text[kept..end - length]);
+                cleaned.push_str(name);
+            }
+            None => cleaned.push_str(&text[kept..at]),
         }
+        kept = end;
     }
     if kept == 0 {
         return None;

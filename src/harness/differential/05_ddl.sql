@@ -235,3 +235,25 @@ CREATE UNIQUE INDEX customers_name ON customers (customer_id, name);
 DROP INDEX customers_name;
 COMMENT ON TABLE customers IS 'people who buy';
 SELECT obj_description('customers'::regclass);
+-- names that need quotes, and names that do not fit into those of shards
+CREATE TABLE "Odd ""Table" ("Key col" int PRIMARY KEY, "öä" text);
+-- @group
+SELECT create_distributed_table('"Odd ""Table"', 'Key col');
+INSERT INTO "Odd ""Table" VALUES (1, 'a'), (2, 'b');
+-- @message
+INSERT INTO "Odd ""Table" VALUES (1, 'a');
+SELECT "öä" FROM "Odd ""Table" WHERE "Key col" = 2;
+DROP TABLE "Odd ""Table";
+CREATE TABLE a_table_with_a_name_of_sixty_three_bytes_which_is_all_there_is (
+    id int PRIMARY KEY, v int CONSTRAINT a_constraint_with_a_name_of_more_bytes_than_a_shard_can_have CHECK (v > 0));
+-- @group
+SELECT create_distributed_table('a_table_with_a_name_of_sixty_three_bytes_which_is_all_there_is', 'id');
+INSERT INTO a_table_with_a_name_of_sixty_three_bytes_which_is_all_there_is VALUES (1, 1), (2, 2);
+-- @message
+INSERT INTO a_table_with_a_name_of_sixty_three_bytes_which_is_all_there_is VALUES (1, 1);
+-- @message
+INSERT INTO a_table_with_a_name_of_sixty_three_bytes_which_is_all_there_is VALUES (3, -1), (4, 4);
+CREATE UNIQUE INDEX an_index_with_a_name_of_more_bytes_than_a_shard_of_it_can_have ON a_table_with_a_name_of_sixty_three_bytes_which_is_all_there_is (id, v);
+-- @message
+UPDATE a_table_with_a_name_of_sixty_three_bytes_which_is_all_there_is SET v = 0 WHERE id = 2;
+DROP TABLE a_table_with_a_name_of_sixty_three_bytes_which_is_all_there_is;

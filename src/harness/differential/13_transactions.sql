@@ -170,3 +170,28 @@ BEGIN;
 LOCK TABLE customers, countries IN SHARE MODE;
 SELECT count(*) FROM customers;
 COMMIT;
+-- the defaults of transactions hold from the first statement on
+SET default_transaction_read_only = on;
+-- @message
+INSERT INTO customers (customer_id, name) VALUES (950, 'read only');
+-- @message
+INSERT INTO customers (customer_id, name) VALUES (951, 'read only'), (952, 'read only');
+-- @message
+UPDATE customers SET name = 'read only' WHERE customer_id = 3;
+-- @message
+INSERT INTO countries VALUES ('ro', 'read only', NULL);
+BEGIN;
+SET TRANSACTION READ WRITE;
+INSERT INTO customers (customer_id, name) VALUES (953, 'written'), (954, 'written');
+ROLLBACK;
+SET default_transaction_read_only = off;
+SET default_transaction_isolation = 'repeatable read';
+BEGIN;
+SELECT count(*) FROM customers WHERE customer_id = 955;
+-- @session other
+INSERT INTO customers (customer_id, name) VALUES (955, 'later');
+-- @session main
+SELECT count(*) FROM customers WHERE customer_id = 955;
+COMMIT;
+SELECT count(*) FROM customers WHERE customer_id = 955;
+RESET default_transaction_isolation;

@@ -36,6 +36,7 @@ pub(super) struct Table {
     pub(super) name: String,
     pub(super) owner: String,
     pub(super) columns: Vec<Column>,
+    pub(super) long_names: Vec<String>,
     pub(super) distribution: Distribution,
 }
 

@@ -14,6 +14,7 @@ const DOCUMENT: &str = r#"{
             {"number": 3, "name": "event_id", "type_oid": 20, "typmod": -1, "type_name": "bigint", "collation": null,
              "not_null": true, "default": "nextval('events_event_id_seq'::regclass)", "default_class": "sequence",
              "identity": null, "generated": false}],
+        "long_names": [],
         "distribution": {"kind": "hash", "column": 1, "colocation": 1, "shards": [
             {"id": 102008, "min": -2147483648, "max": -1, "group": 1}, {"id": 102009, "min": 0, "max": 2147483647, "group": 1}]}}],
     "objects": {

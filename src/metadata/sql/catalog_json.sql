@@ -44,6 +44,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         'name', c.relname,
         'owner', pg_get_userbyid(c.relowner),
         'columns', howdah.columns_json(c.oid),
+        -- With these the name on a shard does not show what it was made of.
+        'long_names', (
+            SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM (
+                SELECT conname AS name FROM pg_constraint WHERE conrelid = c.oid
+                UNION SELECT i.relname FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid WHERE x.indrelid = c.oid) AS of_table
+            WHERE octet_length(name) > 50),
         'distribution', CASE p.partmethod
             WHEN 'h' THEN json_build_object('kind', 'hash', 'column', p.partcolumn, 'colocation', p.colocationid, 'shards', (
                 SELECT json_agg(json_build_object('id', s.shardid, 'min', s.shardminvalue, 'max', s.shardmaxvalue, 'group', l.groupid)

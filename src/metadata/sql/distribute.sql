@@ -162,9 +162,12 @@ DECLARE
     attribute pg_attribute;
     table_name name := (SELECT relname FROM pg_class WHERE oid = relation);
 BEGIN
-    -- As in SQL: the text is an identifier, folded unless it is quoted.
+    -- The name itself, as Citus takes it, or else as it is written in SQL: folded unless it is quoted.
     SELECT * INTO attribute FROM pg_attribute
-        WHERE attrelid = relation AND attname = (parse_ident(column_name))[1]::name AND attnum > 0 AND NOT attisdropped;
+        WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped AND attname IN (column_name::name,
+            (CASE WHEN column_name LIKE '"_%"' THEN replace(substr(column_name, 2, length(column_name) - 2), '""', '"')
+                ELSE lower(column_name) END)::name)
+        ORDER BY attname = column_name::name DESC LIMIT 1;
     IF NOT FOUND THEN
         RAISE undefined_column USING MESSAGE = format('column "%s" of relation "%s" does not exist', column_name, table_name);
     END IF;

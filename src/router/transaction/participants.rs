@@ -29,17 +29,20 @@ impl Session {
             let reason = "its connection broke earlier in this transaction".to_owned();
             return Err(Error::ConnectionLost { group, reason });
         }
-        connection.queue_settings(settings);
-        if in_progress && !participant.open {
+        let begins_otherwise = connection.queue_settings(settings);
+        if !participant.open {
             // Commands without Sync between them are one transaction, in which the settings were the first query: too late for
-            // an isolation level.
-            let options = begin.to_ascii_lowercase().contains("isolation")
-                || opening.iter().any(|it| matches!(it, Step::Command(_)));
-            if options && connection.has_prologue() {
+            // an isolation level, and for the defaults of transactions.
+            let options = in_progress
+                && (begin.to_ascii_lowercase().contains("isolation")
+                    || opening.iter().any(|it| matches!(it, Step::Command(_))));
+            if (begins_otherwise || options) && connection.has_prologue() {
                 connection.queue_sync();
                 connection.flush().await?;
                 connection.finish().await?;
             }
+        }
+        if in_progress && !participant.open {
             connection.queue_prologue(&begin);
             let steps = opening.iter().filter(|it| it.concerns(group));
             steps.for_each(|it| connection.queue_prologue(&it.command()));

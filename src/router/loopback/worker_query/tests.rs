@@ -26,6 +26,7 @@ fn table() -> Table {
             column(1, "tenant_id", TypeOid::INT4, "integer"),
             column(3, "at", TypeOid::TIMESTAMPTZ, "timestamp with time zone"),
         ],
+        long_names: Vec::new(),
         distribution: Distribution::Hash {
             column: ColumnNumber(1),
             colocation: ColocationId(1),
