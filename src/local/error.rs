@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 
 use howdah_group::{ShrinkRefused, UnknownName};
 
-/// What can go wrong, each with one message for the person at the terminal.
+/// What can go wrong, each with one message for the person at the terminal: the whole of it, so no variant has a source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("{path}: {message}")]
@@ -46,8 +46,8 @@ pub enum Error {
     NoMember { member: String },
     #[error("member \"{member}\" is not running")]
     MemberNotRunning { member: String },
-    #[error("{path}: {source}")]
-    File { path: PathBuf, source: io::Error },
+    #[error("{path}: {error}")]
+    File { path: PathBuf, error: io::Error },
     #[error("{path}: {message}")]
     BrokenFile { path: PathBuf, message: String },
     #[error("user {user} of this machine may not enter {path}")]
@@ -62,8 +62,8 @@ pub enum Error {
     SupervisorDied,
     #[error("could not make certificates: {0}")]
     Certificates(String),
-    #[error("could not run {program}: {source}")]
-    Spawn { program: String, source: io::Error },
+    #[error("could not run {program}: {error}")]
+    Spawn { program: String, error: io::Error },
     #[error("{0} did not stop in time")]
     DoesNotStop(&'static str),
 }
@@ -71,6 +71,6 @@ pub enum Error {
 impl Error {
     /// For `map_err` on file operations; disk full and denied permissions then name the file.
     pub(crate) fn file(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::File { path: path.as_ref().to_owned(), source }
+        move |error| Self::File { path: path.as_ref().to_owned(), error }
     }
 }

@@ -123,6 +123,10 @@ pub fn uri(dir: &Path, login: Login) -> Result<String, Error> {
 pub(crate) fn open(dir: &Path) -> Result<(Layout, Record, Secrets), Error> {
     let layout = crate::directory::find(dir)?;
     let record = Record::load(&layout)?.ok_or_else(|| Error::NoGroup(dir.to_owned()))?;
+    if !layout.secrets().exists() {
+        // The first start failed, and the second before it made anything.
+        return Err(Error::NoGroup(dir.to_owned()));
+    }
     let secrets = read_json(&layout.secrets())?;
     Ok((layout, record, secrets))
 }

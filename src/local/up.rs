@@ -62,7 +62,7 @@ impl Up {
         }
         let spawned = command.spawn();
         let mut process =
-            spawned.map_err(|source| Error::Spawn { program: "the supervisor".into(), source })?;
+            spawned.map_err(|error| Error::Spawn { program: "the supervisor".into(), error })?;
         write_request(&mut process, &request).await?;
         let stdout = process.stdout.take().expect("stdout is piped");
         Ok(Supervised { process, lines: BufReader::new(stdout).lines() })

@@ -52,7 +52,9 @@ pub(crate) fn without_shards(text: &str, catalog: &Catalog) -> Option<String> {
             .get(end)
             .is_some_and(|it| it.is_ascii_alphanumeric() || matches!(it, b'_' | b'$' | 0x80..));
         let id = text[at + 1..end].parse().ok().map(ShardId);
-        let Some((id, table)) = id.filter(|_| ends_name).and_then(|it| Some((it, catalog.table_of_shard(it)?))) else {
+        let Some((id, table)) =
+            id.filter(|_| ends_name).and_then(|it| Some((it, catalog.table_of_shard(it)?)))
+        else {
             continue;
         };
         match table.unclipped(&text[kept..end], id) {

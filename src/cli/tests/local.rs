@@ -313,6 +313,7 @@ fn refused(output: &Output, message: &str) {
     let errors = stderr(output);
     let lines: Vec<&str> = errors.lines().filter(|it| it.contains(message)).collect();
     assert_eq!(lines.len(), 1, "no \"{message}\" in:\n{errors}");
+    assert!(errors.matches("No such file").count() < 2, "said twice:\n{errors}");
     assert!(output.stdout.is_empty(), "printed {:?}", String::from_utf8_lossy(&output.stdout));
 }
 
@@ -354,11 +355,16 @@ fn each_failure_is_one_message() {
         "is not a major version from 15 to 18",
     );
     refused(&up(file("reserved.yaml", "spec: {parameters: {ssl: off}}\n")), "this setting is reserved");
-    refused(
-        &up(file("typo.yaml", "spec: {workers: {count: 1}, parameters: {work_mme: 1MB}}\n")),
-        "unrecognized configuration parameter \"work_mme\"",
-    );
+    let typo = file("typo.yaml", "spec: {workers: {count: 1}, parameters: {work_mme: 1MB}}\n");
+    refused(&up(typo.clone()), "unrecognized configuration parameter \"work_mme\"");
     refused(&up("/nowhere.yaml".into()), "/nowhere.yaml: No such file");
+
+    // Of the start that failed nothing is left by the next one that fails, and there is still no group.
+    let mut unlucky = Group::new();
+    refused(&unlucky.run(&["up", "--detach", "-f", &typo]), "unrecognized configuration parameter");
+    unlucky.port = group.port;
+    refused(&unlucky.run(&["up", "--detach"]), "is taken");
+    refused(&unlucky.run(&["status"]), "there is no server group in");
 
     let theirs = Group::new();
     std::fs::create_dir(theirs.dir()).unwrap();

@@ -80,7 +80,7 @@ pub(super) fn spawn(
         .stdout(stdout)
         .stderr(open_log(&plan.layout.member_log(name))?);
     let mut process =
-        command.spawn().map_err(|source| Error::Spawn { program: format!("howdah {subcommand}"), source })?;
+        command.spawn().map_err(|error| Error::Spawn { program: format!("howdah {subcommand}"), error })?;
     let pid = process.id().unwrap_or_default();
     let lifeline = process.stdin.take();
     Ok((process, Child { pid, postgres_pid: None, lifeline }))
