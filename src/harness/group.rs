@@ -17,11 +17,25 @@ pub struct Options {
     /// `citus.shard_count` of the database.
     pub shard_count: u32,
     pub parameters: Vec<(String, String)>,
+    /// Where the servers' programs are; `$HOWDAH_POSTGRES_BIN` else, as for single servers.
+    pub postgres_bin: Option<PathBuf>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { workers: 2, shard_count: 32, parameters: Vec::new() }
+        let postgres_bin = std::env::var_os("HOWDAH_POSTGRES_BIN").map(PathBuf::from);
+        Self { workers: 2, shard_count: 32, parameters: Vec::new(), postgres_bin }
+    }
+}
+
+impl Options {
+    /// The same with PostgreSQL 18; `None`, and said aloud, where it is not installed.
+    pub fn on_postgres_18(self) -> Option<Self> {
+        let Some(bin) = std::env::var_os("HOWDAH_POSTGRES_18") else {
+            eprintln!("skipped: HOWDAH_POSTGRES_18 names no PostgreSQL 18");
+            return None;
+        };
+        Some(Self { postgres_bin: Some(bin.into()), ..self })
     }
 }
 
@@ -29,6 +43,7 @@ pub struct LocalGroup {
     binary: PathBuf,
     dir: TempDir,
     port: u16,
+    postgres_bin: Option<PathBuf>,
     /// The application's URI, as `howdah local up` printed it.
     pub uri: String,
     pub superuser_uri: String,
@@ -60,8 +75,14 @@ impl LocalGroup {
         std::fs::set_permissions(dir.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         std::fs::write(dir.path().join("group.yaml"), manifest(options))?;
         let port = free_port()?;
-        let mut group =
-            Self { binary: binary.into(), dir, port, uri: String::new(), superuser_uri: String::new() };
+        let mut group = Self {
+            binary: binary.into(),
+            dir,
+            port,
+            postgres_bin: options.postgres_bin.clone(),
+            uri: String::new(),
+            superuser_uri: String::new(),
+        };
         group.up()?;
         Ok(group)
     }
@@ -70,8 +91,11 @@ impl LocalGroup {
     pub fn up(&mut self) -> anyhow::Result<()> {
         let manifest = self.dir.path().join("group.yaml");
         let port = self.port.to_string();
-        let arguments =
-            ["up", "--detach", "--port", &port, "-f", manifest.to_str().context("a path in UTF-8")?];
+        let mut arguments =
+            vec!["up", "--detach", "--port", &port, "-f", manifest.to_str().context("a path in UTF-8")?];
+        if let Some(bin) = &self.postgres_bin {
+            arguments.extend(["--postgres-bin", bin.to_str().context("a path in UTF-8")?]);
+        }
         self.uri = last_line(&self.howdah(&arguments)?);
         self.superuser_uri = last_line(&self.howdah(&["uri", "--superuser"])?);
         Ok(())

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use howdah_catalog::{GroupId, TableOid};
+use howdah_catalog::{CatalogVersion, GroupId, TableOid};
 use howdah_planner::{Ddl, Object};
 use howdah_sql::{Kind, RelationName, Statement};
 
@@ -72,8 +72,11 @@ impl Session {
 
     /// One after the other in the order of the nodes, so that two such statements cannot wait for each other.
     async fn run_on_workers(&mut self, text: &str, object: Object) -> Result<()> {
+        if self.catalog().version() == CatalogVersion(0) {
+            return Ok(());
+        }
         let mut everywhere = true;
-        for group in self.worker_groups() {
+        for group in self.share_nodes().await? {
             self.participant(group).await?;
             self.transaction.mark_writer(group);
             everywhere &= self.try_on_worker(group, text, object).await?;
@@ -82,6 +85,14 @@ impl Session {
             Object::Optional if everywhere => self.say_on_all_nodes("on").await,
             Object::Optional | Object::Needed => Ok(()),
         }
+    }
+
+    /// The workers as of now: a node that is being added is waited for, and none is added before this transaction ends.
+    async fn share_nodes(&mut self) -> Result<Vec<GroupId>> {
+        let coordinator = self.participant(GroupId::COORDINATOR).await?;
+        let rows = coordinator.rows("SELECT howdah.share_nodes()").await?;
+        let numbers = rows.into_iter().flatten().flatten();
+        Ok(numbers.filter_map(|it| it.parse().ok()).map(GroupId).collect())
     }
 
     /// False if the worker lacks what the statement needs: then it is as if it had not been asked.

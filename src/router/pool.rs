@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use crate::config::{NodeAddress, PoolConfig};
 use crate::connect::Connector;
 use crate::error::{Error, Result};
 use crate::server::{ServerConnection, Startup};
+use crate::settings::Settings;
 
 /// How long news of a committed catalog may take.
 const NEWS: Duration = Duration::from_secs(5);
@@ -30,6 +32,8 @@ pub(crate) struct Pools {
     pools: RwLock<HashMap<Key, Arc<Pool>>>,
     /// Nodes that a transaction is about to add, and no committed catalog has yet.
     introduced: RwLock<HashMap<GroupId, NodeAddress>>,
+    /// The catalog whose addresses the pools know.
+    followed: AtomicI64,
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -49,6 +53,8 @@ pub(crate) struct Pool {
 
 #[derive(Default)]
 struct State {
+    /// Where the node is; connections to where it was are not lent again.
+    address: Option<NodeAddress>,
     idle: Vec<Idle>,
     /// Idle, lent and opening together.
     open: usize,
@@ -90,12 +96,20 @@ impl Pools {
             connector,
             pools: RwLock::default(),
             introduced: RwLock::default(),
+            followed: AtomicI64::new(0),
         }
     }
 
-    /// A connection to a node, to the group's database, as a role.
+    /// A connection to a node, to the group's database, as a role, for the router's own work: without what a session has set.
     pub(crate) async fn acquire(&self, group: GroupId, user: &str) -> Result<PooledConnection> {
-        self.acquire_to(group, user, &self.database).await
+        let mut connection = self.acquire_to(group, user, &self.database).await?;
+        connection.queue_settings(&Settings::default());
+        if connection.has_prologue() {
+            connection.queue_sync();
+            connection.flush().await?;
+            connection.finish().await?;
+        }
+        Ok(connection)
     }
 
     pub(crate) async fn acquire_to(
@@ -111,6 +125,7 @@ impl Pools {
     /// A connection of a pool; the one that the session used last, if nobody has it.
     pub(crate) async fn acquire_from(&self, pool: &Arc<Pool>, session: u64) -> Result<PooledConnection> {
         let group = pool.key.group;
+        self.follow_addresses();
         let waiting = loop {
             match pool.take_or_wait(session)? {
                 Turn::Idle(mut connection) => {
@@ -178,6 +193,19 @@ impl Pools {
 
     pub(crate) fn connector(&self) -> &Connector {
         &self.connector
+    }
+
+    /// Tells the pools of nodes that have moved.
+    fn follow_addresses(&self) {
+        let version = self.catalog.borrow().version().0;
+        if self.followed.swap(version, Ordering::Relaxed) == version {
+            return;
+        }
+        for pool in self.pools.read().unwrap_or_else(PoisonError::into_inner).values() {
+            if let Ok(address) = self.address(pool.key.group) {
+                pool.move_to(address);
+            }
+        }
     }
 
     /// Opens a connection for a slot that is already counted.
@@ -266,8 +294,23 @@ impl Pool {
         PooledConnection { connection: Some(connection), pool: self.clone(), targets: None }
     }
 
+    fn move_to(&self, address: NodeAddress) {
+        let mut state = self.lock();
+        if state.address.replace(address.clone()).is_none_or(|it| it == address) {
+            return;
+        }
+        let left = std::mem::take(&mut state.idle);
+        state.open -= left.len();
+        drop(state);
+        drop(left);
+    }
+
     fn give_back(&self, mut connection: Box<ServerConnection>) {
         let mut state = self.lock();
+        if state.address.as_ref().is_some_and(|it| it != connection.address()) {
+            drop(state);
+            return self.release_slot();
+        }
         while let Some(waiter) = state.waiting.pop_front() {
             match waiter.send(Grant::Connection(connection)) {
                 Ok(()) => return,

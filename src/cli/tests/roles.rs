@@ -34,6 +34,20 @@ fn a_role_is_in_force_on_workers_after_errors_and_rollbacks() {
     assert_eq!(rows, [[Some("820".to_owned()), Some("40".to_owned())]]);
 }
 
+/// The router's own work takes connections from the same pool as a superuser's sessions.
+#[test]
+fn a_role_that_a_superuser_took_stays_with_his_session() {
+    let options = Options { workers: 1, ..Options::default() };
+    let group = LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &options).expect("the group starts");
+    let mut client = group.connect_superuser().expect("a connection");
+    client.rows("CREATE ROLE nobody_special").expect("a role is made");
+    client.rows("SET ROLE nobody_special").expect("the role is set");
+    refused(&mut client, "SELECT howdah.create_shards(1)", 0);
+    drop(client);
+    let mut client = group.connect_superuser().expect("passwords can still be looked up");
+    assert_eq!(client.rows("SELECT current_user").expect("an answer"), [[Some("postgres".to_owned())]]);
+}
+
 fn refused(client: &mut Client, sql: &str, round: u32) {
     let error = client.simple(sql).expect("an answer").error;
     let sqlstate = error.map(|it| it.sqlstate);

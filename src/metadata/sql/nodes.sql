@@ -148,6 +148,47 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION pg_catalog.citus_set_node_property(text, integer, text, boolean) FROM PUBLIC;
 
+-- The server of a node has another address, or is replaced by its standby: both know which node they are.
+CREATE OR REPLACE FUNCTION pg_catalog.citus_update_node(node_id int, new_node_name text, new_node_port int, force boolean DEFAULT false,
+    lock_cooldown int DEFAULT 10000) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    node howdah.pg_dist_node;
+    moved howdah.pg_dist_node;
+    membership jsonb;
+BEGIN
+    PERFORM howdah.check_superuser('citus_update_node');
+    LOCK TABLE howdah.pg_dist_node IN SHARE ROW EXCLUSIVE MODE;
+    SELECT * INTO node FROM howdah.pg_dist_node n WHERE n.nodeid = node_id;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'node %s not found', node_id USING ERRCODE = 'no_data_found';
+    END IF;
+    IF node.groupid <> 0 AND NOT force THEN
+        moved := node;
+        moved.groupid := nextval('howdah.pg_dist_groupid_seq');
+        moved.nodename := new_node_name;
+        moved.nodeport := new_node_port;
+        moved.address := NULL;
+        IF (howdah.introduce(moved, howdah.node_facts_query())::jsonb -> 'is_member')::boolean THEN
+            membership := howdah.introduce(moved, 'SELECT pg_catalog.to_jsonb(m) FROM howdah.membership m');
+        END IF;
+        IF NOT EXISTS (SELECT FROM howdah.server_group WHERE id::text = membership ->> 'server_group') OR (membership -> 'groupid')::int <> node.groupid THEN
+            RAISE object_not_in_prerequisite_state USING MESSAGE = format('the server at %s:%s is not node %s', new_node_name, new_node_port, node_id),
+                DETAIL = 'It does not have the rows of that node.', HINT = 'Use citus_add_node() to add another node.';
+        END IF;
+    END IF;
+    UPDATE howdah.pg_dist_node n SET nodename = new_node_name, nodeport = new_node_port, address = NULL WHERE n.nodeid = node_id;
+END $$;
+REVOKE ALL ON FUNCTION pg_catalog.citus_update_node(int, text, int, boolean, int) FROM PUBLIC;
+
+-- For DDL that goes to all nodes: which they are, until the transaction ends.
+CREATE OR REPLACE FUNCTION howdah.share_nodes() RETURNS SETOF int
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    LOCK TABLE howdah.pg_dist_node IN SHARE MODE;
+    RETURN QUERY SELECT groupid FROM howdah.pg_dist_node WHERE groupid <> 0 AND isactive AND noderole = 'primary' ORDER BY groupid;
+END $$;
+
 CREATE OR REPLACE FUNCTION pg_catalog.citus_set_coordinator_host(host text, port integer DEFAULT current_setting('port')::int,
     node_role noderole DEFAULT 'primary', node_cluster name DEFAULT 'default') RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
