@@ -276,6 +276,33 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
 $$;
 
+-- The parts in which the rows of a shell are given to the router: all of them, where it knows the hash function of the distribution
+-- column's type. Else the coordinator hashes, and the router is told for each shard in turn that the table has no other: `as_one`.
+CREATE OR REPLACE FUNCTION howdah.row_parts(relation oid, OUT condition text, OUT as_one jsonb) RETURNS SETOF record
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    attribute pg_attribute;
+    facts jsonb;
+BEGIN
+    SELECT a.* INTO STRICT attribute FROM howdah.pg_dist_partition JOIN pg_attribute a ON a.attrelid = logicalrelid AND a.attnum = partcolumn
+        WHERE logicalrelid = relation;
+    -- As pg::hash::hash_text_value.
+    IF attribute.atttypid IN ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'oid'::regtype, 'float4'::regtype,
+            'float8'::regtype, 'numeric'::regtype, 'text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'name'::regtype, '"char"'::regtype,
+            'bytea'::regtype, 'uuid'::regtype, 'date'::regtype, 'time'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype) THEN
+        condition := 'true';
+        RETURN NEXT;
+        RETURN;
+    END IF;
+    SELECT jsonb_set(t, '{columns}', (SELECT jsonb_agg(CASE WHEN (c -> 'number')::int = attribute.attnum THEN c || '{"type_oid": 25}' ELSE c END) FROM jsonb_array_elements(t -> 'columns') c))
+        INTO facts FROM to_jsonb(howdah.table_json(relation)) t;
+    RETURN QUERY
+        SELECT format('hash_record(ROW(%I)) BETWEEN %s AND %s', attribute.attname, s.shardminvalue, s.shardmaxvalue),
+            jsonb_set(facts, '{distribution}', jsonb_build_object('kind', 'hash', 'column', attribute.attnum, 'colocation', -1, 'shards',
+                jsonb_build_array(jsonb_build_object('id', s.shardid, 'min', -2147483648, 'max', 2147483647, 'group', l.groupid))))
+        FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_placement l USING (shardid) WHERE s.logicalrelid = relation ORDER BY s.shardid;
+END $$;
+
 -- Moves the rows of a shell into its shards. The owner writes them, because generated columns are computed here; what lets him do so
 -- is a view of his live child that is there for the moment.
 CREATE OR REPLACE FUNCTION howdah.move_rows(relation oid) RETURNS void
@@ -283,6 +310,7 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET session_replication_r
 DECLARE
     columns constant text := howdah.given_columns(relation);
     owner constant oid := (SELECT relowner FROM pg_class WHERE oid = relation);
+    part record;
     filled boolean;
 BEGIN
     EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s)', howdah.qualified(relation)) INTO filled;
@@ -292,8 +320,14 @@ BEGIN
     RAISE NOTICE 'Copying data from local table...';
     EXECUTE format('CREATE VIEW howdah.child_%s AS SELECT %s FROM howdah_live.t%1$s', relation, columns);
     EXECUTE format('GRANT INSERT ON howdah.child_%s TO %I', relation, pg_get_userbyid(owner));
-    PERFORM howdah.run_as(owner, format('BEGIN INSERT INTO howdah.child_%s (%s) SELECT %2$s FROM ONLY %3$s; RETURN NULL; END',
-        relation, columns, howdah.qualified(relation)));
+    FOR part IN SELECT * FROM howdah.row_parts(relation) LOOP
+        IF part.as_one IS NOT NULL THEN
+            PERFORM howdah.call(jsonb_build_object('op', 'register', 'table', part.as_one));
+        END IF;
+        PERFORM howdah.run_as(owner, format('BEGIN INSERT INTO howdah.child_%s (%s) SELECT %2$s FROM ONLY %3$s WHERE %4$s; RETURN NULL; END',
+            relation, columns, howdah.qualified(relation), part.condition));
+    END LOOP;
+    PERFORM howdah.register(relation);
     EXECUTE format('DROP VIEW howdah.child_%s', relation);
     PERFORM howdah.empty_shell(relation);
     RAISE NOTICE 'copying the data has completed';
