@@ -20,6 +20,7 @@ pub use self::node::Node;
 pub use self::objects::{UserFunction, UserObjects, UserOperator, UserType, Volatility};
 pub use self::samples::Sample;
 pub use self::table::{
-    Collation, Column, ColumnDefault, DefaultClass, Distribution, Identity, ShardInterval, Table,
+    Collation, Column, ColumnDefault, DefaultClass, Distribution, Identity, OnCoordinator, ShardInterval,
+    Table,
 };
 pub use howdah_pg::TypeOid;

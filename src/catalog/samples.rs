@@ -4,8 +4,8 @@ use howdah_pg::TypeOid;
 
 use crate::{
     Catalog, CatalogVersion, Collation, ColocationId, Column, ColumnDefault, ColumnNumber, Contents,
-    Database, DefaultClass, Distribution, GroupId, Identity, InvalidCatalog, Node, NodeId, ShardId,
-    ShardInterval, Table, TableOid, UserObjects,
+    Database, DefaultClass, Distribution, GroupId, Identity, InvalidCatalog, Node, NodeId, OnCoordinator,
+    ShardId, ShardInterval, Table, TableOid, UserObjects,
 };
 
 /// Builds a catalog of a few workers and tables in schema `public`:
@@ -88,6 +88,7 @@ impl Sample {
                 .collect(),
             long_names: Vec::new(),
             distribution,
+            on_coordinator: OnCoordinator::Nothing,
         });
         self
     }

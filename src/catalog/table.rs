@@ -16,6 +16,18 @@ pub struct Table {
     /// Constraints and indexes whose names are clipped on shards; see [`Table::unclipped`].
     pub long_names: Vec<String>,
     pub distribution: Distribution,
+    pub on_coordinator: OnCoordinator,
+}
+
+/// Which statements on a table the coordinator must run over live tables, because workers would not do all that the table asks.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnCoordinator {
+    #[default]
+    Nothing,
+    /// Triggers of the user, which fire there.
+    Writes,
+    /// Row-level security that workers cannot enforce as the coordinator does.
+    Everything,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -20,6 +20,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/commit.sql"),
     include_str!("sql/version.sql"),
     include_str!("sql/names.sql"),
+    include_str!("sql/row_security.sql"),
     include_str!("sql/catalog_json.sql"),
     include_str!("sql/sizes.sql"),
     include_str!("sql/views.sql"),

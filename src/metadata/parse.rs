@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use howdah_catalog::{
     Catalog, CatalogVersion, Collation, ColocationId, Column, ColumnDefault, ColumnNumber, Contents,
-    Database, DefaultClass, Distribution, GroupId, Identity, InvalidCatalog, Node, NodeId, ShardId,
-    ShardInterval, Table, TableOid, TypeOid, UserFunction, UserObjects, UserOperator, UserType, Volatility,
+    Database, DefaultClass, Distribution, GroupId, Identity, InvalidCatalog, Node, NodeId, OnCoordinator,
+    ShardId, ShardInterval, Table, TableOid, TypeOid, UserFunction, UserObjects, UserOperator, UserType,
+    Volatility,
 };
 
 mod json;
@@ -61,6 +62,11 @@ fn table(table: json::Table) -> Table {
         columns: table.columns.into_iter().map(column).collect(),
         long_names: table.long_names,
         distribution: distribution(table.distribution),
+        on_coordinator: match table.on_coordinator {
+            None => OnCoordinator::Nothing,
+            Some(json::OnCoordinator::Writes) => OnCoordinator::Writes,
+            Some(json::OnCoordinator::All) => OnCoordinator::Everything,
+        },
     }
 }
 

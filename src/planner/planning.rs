@@ -20,7 +20,7 @@ pub fn plan(request: &Request<'_>) -> Result<Planned, Error> {
         let writes = facts.writes() || facts.calls_user_code;
         return Ok(coordinator(writes, Rung::Local, Vec::new()));
     }
-    if let Some(reason) = unusual_settings(request) {
+    if let Some(reason) = unusual_settings(request).or_else(|| facts.only_on_coordinator.clone()) {
         return last_rung(&facts, vec![(Rung::Router, reason)]);
     }
     match request.statement.node() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use howdah_catalog::Table;
+use howdah_catalog::{OnCoordinator, Table};
 use howdah_sql::ast::LockWaitPolicy;
 use howdah_sql::{NodeEnum, NodeRef, Tokens, ast, names, walk};
 
@@ -19,6 +19,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) targets: Vec<Option<Arc<Table>>>,
     /// Whether workers may evaluate all of it.
     pub(crate) worker_safe: Result<Needs, String>,
+    /// Why workers may not run it, for what a table of it asks (its policies, its triggers).
+    pub(crate) only_on_coordinator: Option<String>,
     /// Something that only a plan on workers does right, if there is such a thing.
     pub(crate) lost_on_live: Option<&'static str>,
     /// Whether it calls what is not known to be harmless.
@@ -35,6 +37,7 @@ impl<'a> Facts<'a> {
             reads_reference: false,
             targets: Vec::new(),
             worker_safe: whitelist::check(node, request.catalog.objects()),
+            only_on_coordinator: None,
             lost_on_live: None,
             calls_user_code: false,
         };
@@ -68,6 +71,12 @@ impl<'a> Facts<'a> {
                 if let Some(table) = self.context.table(range) {
                     self.reads_reference |= table.is_reference();
                     self.reads_distributed |= !table.is_reference();
+                    if table.on_coordinator == OnCoordinator::Everything {
+                        self.only_on_coordinator = Some(format!(
+                            "row-level security of table \"{}\" is enforced on the coordinator",
+                            table.name
+                        ));
+                    }
                     if !range.inh && !table.is_reference() {
                         self.lost_on_live = Some("ONLY");
                     }
@@ -100,7 +109,12 @@ impl<'a> Facts<'a> {
     }
 
     fn target(&mut self, range: Option<&ast::RangeVar>) {
-        self.targets.extend(range.map(|it| self.context.table(it).cloned()));
+        let Some(table) = range.map(|it| self.context.table(it).cloned()) else { return };
+        if let Some(table) = table.as_ref().filter(|it| it.on_coordinator == OnCoordinator::Writes) {
+            self.only_on_coordinator =
+                Some(format!("triggers of table \"{}\" fire on the coordinator", table.name));
+        }
+        self.targets.push(table);
     }
 }
 

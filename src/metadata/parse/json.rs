@@ -38,6 +38,15 @@ pub(super) struct Table {
     pub(super) columns: Vec<Column>,
     pub(super) long_names: Vec<String>,
     pub(super) distribution: Distribution,
+    #[serde(default)]
+    pub(super) on_coordinator: Option<OnCoordinator>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnCoordinator {
+    Writes,
+    All,
 }
 
 #[derive(Deserialize)]

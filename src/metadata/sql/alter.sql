@@ -15,6 +15,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object(
         'schema', c.relnamespace::bigint, 'schema_name', n.nspname, 'name', c.relname, 'owner', c.relowner::bigint, 'persistence', c.relpersistence,
         'options', coalesce(to_jsonb(c.reloptions), '[]'), 'acl', c.relacl::text,
+        'row_security', howdah.row_security(relation), 'policies', howdah.shard_policies(relation),
         'columns', (SELECT coalesce(jsonb_object_agg(a.attnum, jsonb_build_object('name', a.attname,
                 'type', a.atttypid::bigint, 'typmod', a.atttypmod, 'collation', a.attcollation::bigint, 'not_null', a.attnotnull, 'generated', a.attgenerated,
                 'default', CASE WHEN a.attgenerated <> '' OR howdah.expression_class(d.adbin::text) = 'immutable' THEN pg_get_expr(d.adbin, d.adrelid) END,
@@ -57,7 +58,6 @@ BEGIN
           OR (SELECT count(*) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
                 WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace) <> CASE part.partmethod WHEN 'h' THEN 1 ELSE 4 END
             THEN 'Disabling or dropping the triggers that keep it in step with its shards'
-        WHEN (SELECT relrowsecurity FROM pg_class WHERE oid = relation) OR EXISTS (SELECT FROM pg_policy WHERE polrelid = relation) THEN 'Row-level security'
         WHEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = relation) THEN 'A rule'
         WHEN (SELECT reloftype <> 0 FROM pg_class WHERE oid = relation) THEN 'A row type of its own'
         WHEN EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -267,6 +267,9 @@ BEGIN
             FROM unnest(constraints.added) a JOIN pg_constraint c ON c.oid = a::oid
             WHERE c.contype IN ('p', 'u') AND old -> 'indexes' ? c.conindid::text)
         || array(SELECT howdah.index_ddl(a::oid, shard) FROM unnest(indexes.added) a);
+    IF (old -> 'row_security', old -> 'policies') IS DISTINCT FROM (new -> 'row_security', new -> 'policies') THEN
+        s := s || array(SELECT howdah.change_row_security_ddl(target, old, new));
+    END IF;
     IF old -> 'options' <> new -> 'options' THEN
         s := s || array(SELECT format('ALTER TABLE %s RESET (%I)', target, split_part(o, '=', 1)) FROM jsonb_array_elements_text(old -> 'options') o)
             || array(SELECT format('ALTER TABLE %s SET (%I = %L)', target, split_part(o, '=', 1), substr(o, strpos(o, '=') + 1)) FROM jsonb_array_elements_text(new -> 'options') o);

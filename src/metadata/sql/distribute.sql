@@ -24,7 +24,6 @@ BEGIN
         WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = relation OR inhparent = relation) THEN 'tables with inheritance'
         WHEN class.reloftype <> 0 THEN 'typed tables'
         WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND NOT tgisinternal) THEN 'tables with triggers'
-        WHEN class.relrowsecurity OR EXISTS (SELECT FROM pg_policy WHERE polrelid = relation) THEN 'tables with row-level security'
         WHEN class.relhasrules AND EXISTS (SELECT FROM pg_rewrite WHERE ev_class = relation) THEN 'tables with rules'
         WHEN EXISTS (SELECT FROM pg_constraint con WHERE conrelid = relation AND to_jsonb(con) ->> 'conperiod' = 'true') THEN
             'tables with WITHOUT OVERLAPS or PERIOD constraints' END;
@@ -310,6 +309,8 @@ LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET session_replication_r
 DECLARE
     columns constant text := howdah.given_columns(relation);
     owner constant oid := (SELECT relowner FROM pg_class WHERE oid = relation);
+    -- The owner must see all of the rows.
+    forced constant boolean := (SELECT relforcerowsecurity FROM pg_class WHERE oid = relation);
     part record;
     filled boolean;
 BEGIN
@@ -318,6 +319,9 @@ BEGIN
         RETURN;
     END IF;
     RAISE NOTICE 'Copying data from local table...';
+    IF forced THEN
+        EXECUTE format('ALTER TABLE ONLY %s NO FORCE ROW LEVEL SECURITY', howdah.qualified(relation));
+    END IF;
     EXECUTE format('CREATE VIEW howdah.child_%s AS SELECT %s FROM howdah_live.t%1$s', relation, columns);
     EXECUTE format('GRANT INSERT ON howdah.child_%s TO %I', relation, pg_get_userbyid(owner));
     FOR part IN SELECT * FROM howdah.row_parts(relation) LOOP
@@ -330,6 +334,9 @@ BEGIN
     PERFORM howdah.register(relation);
     EXECUTE format('DROP VIEW howdah.child_%s', relation);
     PERFORM howdah.empty_shell(relation);
+    IF forced THEN
+        EXECUTE format('ALTER TABLE ONLY %s FORCE ROW LEVEL SECURITY', howdah.qualified(relation));
+    END IF;
     RAISE NOTICE 'copying the data has completed';
 END $$;
 REVOKE ALL ON FUNCTION howdah.move_rows(oid) FROM PUBLIC;

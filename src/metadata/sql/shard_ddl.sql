@@ -166,7 +166,7 @@ BEGIN
         SELECT howdah.index_ddl(indexrelid, shardid) FROM pg_index
         WHERE indrelid = relation AND indisvalid
           AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x')) ORDER BY indexrelid);
-    RETURN statements || array(SELECT howdah.grant_ddl(relation, shard));
+    RETURN statements || array(SELECT howdah.grant_ddl(relation, shard)) || array(SELECT howdah.row_security_ddl(shard, howdah.shape_of(relation)));
 END $$;
 
 CREATE OR REPLACE FUNCTION howdah.shard_foreign_keys_ddl(relation oid, shardid bigint) RETURNS text[]

@@ -23,10 +23,20 @@ CREATE OR REPLACE FUNCTION howdah.fetch_rows(relation oid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET session_replication_role = replica AS $$
 DECLARE
     columns constant text := howdah.given_columns(relation);
+    class pg_class;
 BEGIN
-    IF columns IS NOT NULL THEN
-        PERFORM howdah.run_as(relowner, format('BEGIN INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %1$s; RETURN NULL; END',
-            howdah.qualified(relation), columns)) FROM pg_class WHERE oid = relation;
+    SELECT * INTO STRICT class FROM pg_class WHERE oid = relation;
+    IF columns IS NULL THEN
+        RETURN;
+    END IF;
+    -- The owner must see all of the rows.
+    IF class.relforcerowsecurity THEN
+        EXECUTE format('ALTER TABLE ONLY %s NO FORCE ROW LEVEL SECURITY', howdah.qualified(relation));
+    END IF;
+    PERFORM howdah.run_as(class.relowner, format('BEGIN INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %1$s; RETURN NULL; END',
+        howdah.qualified(relation), columns));
+    IF class.relforcerowsecurity THEN
+        EXECUTE format('ALTER TABLE ONLY %s FORCE ROW LEVEL SECURITY', howdah.qualified(relation));
     END IF;
 END $$;
 REVOKE ALL ON FUNCTION howdah.fetch_rows(oid) FROM PUBLIC;

@@ -14,7 +14,7 @@ pub(crate) use self::shard_rows::put_text;
 
 use std::sync::Arc;
 
-use howdah_catalog::{GroupId, Table, TableOid};
+use howdah_catalog::{GroupId, OnCoordinator, Table, TableOid};
 use howdah_sql::ast::CopyStmt;
 use howdah_sql::{NodeEnum, RelationName, Statement};
 
@@ -47,6 +47,15 @@ pub(crate) async fn copy(session: &mut Session, statement: &Statement) -> Result
             "COPY FROM with WHERE is not supported for distributed tables",
             "Copy into another table and use INSERT … SELECT.",
         ));
+    }
+    if table.on_coordinator == OnCoordinator::Everything {
+        let hint = match copy.is_from {
+            true => "Use INSERT statements instead.",
+            false => "Use COPY (SELECT …) TO instead.",
+        };
+        let message =
+            format!("COPY of table \"{}\" is not supported with its row-level security", table.name);
+        return Err(Error::not_supported(message, hint));
     }
     match copy.is_from {
         true => from::run(session, copy, &table).await?,

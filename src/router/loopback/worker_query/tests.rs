@@ -1,5 +1,5 @@
 use expect_test::expect;
-use howdah_catalog::{ColocationId, ColumnNumber, Distribution, Identity, ShardId, TableOid};
+use howdah_catalog::{ColocationId, ColumnNumber, Distribution, Identity, OnCoordinator, ShardId, TableOid};
 
 use super::*;
 
@@ -37,6 +37,7 @@ fn table() -> Table {
                 quarter(4, 1073741824, i32::MAX, 2),
             ],
         },
+        on_coordinator: OnCoordinator::Nothing,
     }
 }
 
