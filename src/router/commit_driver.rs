@@ -84,9 +84,15 @@ impl Session {
         voted.and(result)
     }
 
-    /// The name under which the coordinator's own commit is recorded, for triggers that write the record.
-    pub(crate) fn record_gid(&mut self) -> String {
-        self.transaction_id().to_string()
+    /// The name under which the coordinator's commit is to be recorded by whoever writes on it; `None` if the commit is
+    /// the router's own, which writes the record itself.
+    pub(crate) fn record_gid(&mut self) -> Option<String> {
+        let commits_itself = !self.transaction.is_open_on(COORDINATOR) || self.transaction.is_committing;
+        if !commits_itself {
+            return None;
+        }
+        self.transaction.is_recorded = true;
+        Some(self.transaction_id().to_string())
     }
 
     /// Whether the workers have prepared, so that nothing more may be asked of them.
@@ -103,6 +109,13 @@ impl Session {
         let writers = self.transaction.writers();
         if writers.is_empty() {
             return Ok(());
+        }
+        if !self.transaction.is_recorded {
+            // Without a record, a crash between the two commits would undo the workers' part.
+            return Err(Error::not_supported(
+                "cannot commit what was written to distributed tables here",
+                "Send COMMIT as a statement of its own.",
+            ));
         }
         self.transaction.closed = true;
         self.transaction_id();
@@ -164,6 +177,7 @@ impl Session {
     }
 
     async fn commit_one_phase(&mut self, group: GroupId) -> Result<()> {
+        self.transaction.is_committing = group == COORDINATOR;
         let Some(connection) = self.transaction.opened(group) else { return Ok(()) };
         connection.queue_query("COMMIT");
         let sent = connection.flush().await;
@@ -480,6 +494,7 @@ impl Session {
     fn forget_commit(&mut self) {
         self.transaction.forget_id();
         self.transaction.closed = false;
+        self.transaction.is_recorded = false;
     }
 
     fn failed_participant(&mut self) -> Error {

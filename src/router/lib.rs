@@ -36,6 +36,7 @@ mod deadlock;
 mod fault;
 mod gid;
 mod recovery;
+mod write_lock;
 
 pub use self::config::{Limits, NodeAddress, NodeTls, PoolConfig, RouterConfig, ServerTls};
 pub use self::error::{Error, Result};

@@ -59,6 +59,10 @@ pub(crate) struct Transaction {
     pub(crate) vote: Option<Commit>,
     /// The workers prepare or have prepared: no more work for them.
     pub(crate) closed: bool,
+    /// COMMIT was sent to the coordinator, in one phase.
+    pub(crate) is_committing: bool,
+    /// A trigger was given the name for the commit record.
+    pub(crate) is_recorded: bool,
 }
 
 /// A command that belongs to the transaction as a whole.

@@ -135,6 +135,8 @@ fn the_child_and_its_requests_are_out_of_reach(group: &LocalGroup) {
         format!("DROP FOREIGN TABLE howdah_live.{child}"),
         "SELECT * FROM howdah_live.call WHERE request = '{}'".to_owned(),
         "SELECT * FROM howdah_live.probe".to_owned(),
+        "SELECT * FROM howdah_live.boundary".to_owned(),
+        "SELECT howdah.begin_write()".to_owned(),
         r#"SELECT howdah.call('{"op":"exec","group":1,"sql":"ALTER ROLE mallory SUPERUSER"}')"#.to_owned(),
         "SELECT howdah.forward('codes', ARRAY['DELETE FROM howdah_reference'], NULL, NULL)".to_owned(),
         "SELECT howdah.attach_live('mine')".to_owned(),
@@ -156,6 +158,7 @@ fn the_functions_of_workers_want_the_key(group: &LocalGroup) {
         "SELECT howdah.open('x', 'c', 'SELECT * FROM pg_authid', 'pg_catalog.pg_authid')",
         "SELECT howdah.open_locking(NULL, 'c', 'SELECT * FROM pg_authid', 'pg_catalog.pg_authid')",
         "SELECT howdah.write('x', ARRAY['ALTER ROLE mallory SUPERUSER'], 'pg_catalog.pg_authid')",
+        "SELECT howdah.write_returning('x', ARRAY['DELETE FROM pg_catalog.pg_authid RETURNING *'], 'pg_catalog.pg_authid')",
         "SELECT howdah.exec('', 'ALTER ROLE mallory SUPERUSER')",
         "SELECT howdah.query('x', 'SELECT 1')",
         "SELECT howdah.forward('x', ARRAY['SELECT 1'], 'pg_catalog.pg_authid', 1, NULL)",
@@ -164,6 +167,7 @@ fn the_functions_of_workers_want_the_key(group: &LocalGroup) {
         "SELECT key FROM howdah.live_key",
         "UPDATE howdah.live_key SET key = 'x'",
         "SELECT howdah_owner.exec_10('ALTER ROLE mallory SUPERUSER')",
+        "SELECT howdah_owner.returning_10('DELETE FROM pg_catalog.pg_authid RETURNING *')",
     ] {
         assert_eq!(sqlstate(&mut client, sql), "42501", "{sql}");
     }
@@ -213,7 +217,7 @@ fn a_backend_without_session_reads_and_never_writes(group: &LocalGroup) {
     assert_eq!(value(&mut client, "SELECT count(*) FROM events"), "100");
     succeeds(&mut client, "COMMIT");
     let child = value(&mut client, "SELECT 'howdah_live.t' || 'events'::regclass::oid");
-    assert_eq!(sqlstate(&mut client, &format!("INSERT INTO {child} (tenant_id, id) VALUES (1, 1)")), "25006");
+    assert_eq!(sqlstate(&mut client, &format!("INSERT INTO {child} (tenant_id, id) VALUES (1, 1)")), "0A000");
     assert_eq!(sqlstate(&mut client, &format!("UPDATE {child} SET v = 0")), "0A000");
     assert_eq!(sqlstate(&mut client, "DELETE FROM events"), "0A000");
     assert_eq!(sqlstate(&mut client, &format!("SELECT count(*) FROM {child}")), "0A000");

@@ -56,7 +56,7 @@ BEGIN
         WHEN EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
                 WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace AND t.tgenabled <> 'A')
           OR (SELECT count(*) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-                WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace) <> CASE part.partmethod WHEN 'h' THEN 1 ELSE 4 END
+                WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace) <> CASE part.partmethod WHEN 'h' THEN 2 ELSE 4 END
             THEN 'Disabling or dropping the triggers that keep it in step with its shards'
         WHEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = relation) THEN 'A rule'
         WHEN (SELECT reloftype <> 0 FROM pg_class WHERE oid = relation) THEN 'A row type of its own'

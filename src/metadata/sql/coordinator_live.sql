@@ -26,6 +26,8 @@ CREATE FOREIGN TABLE IF NOT EXISTS howdah_live.call (request text, response text
     SERVER howdah_loopback OPTIONS (schema_name 'howdah_live', table_name 'call');
 CREATE FOREIGN TABLE IF NOT EXISTS howdah_live.probe (gid text)
     SERVER howdah_loopback OPTIONS (schema_name 'howdah_live', table_name 'probe');
+CREATE FOREIGN TABLE IF NOT EXISTS howdah_live.boundary (gid text)
+    SERVER howdah_loopback OPTIONS (schema_name 'howdah_live', table_name 'boundary');
 
 -- Asks the router for work on the workers, inside the session's transaction. Only our own SECURITY DEFINER functions may.
 CREATE OR REPLACE FUNCTION howdah.call(request jsonb) RETURNS text
@@ -34,6 +36,9 @@ AS $function$
 DECLARE
     answer text;
 BEGIN
+    IF request ->> 'op' IN ('exec', 'run') THEN
+        PERFORM howdah.begin_write();
+    END IF;
     SELECT c.response INTO STRICT answer FROM howdah_live.call c WHERE c.request = call.request::text;
     RETURN answer;
 END
@@ -85,26 +90,98 @@ END
 $function$;
 REVOKE ALL ON FUNCTION howdah.detach_live(regclass) FROM PUBLIC;
 
--- A write that PostgreSQL itself runs on a shell would go to the shell. Refuse it. TRUNCATE reaches the child, and by it the shards.
-CREATE OR REPLACE FUNCTION howdah.guard() RETURNS trigger
-    LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+-- Announces a write to the router. Cursors of statements that began before it must not see it: the loopback knows them by the
+-- number of this function's own cursor. Where the coordinator may commit by itself (CALL and DO), the router answers with the
+-- gid under which the workers will prepare, and the commit record is written here, to commit with whatever is being done.
+CREATE OR REPLACE FUNCTION howdah.begin_write() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $function$
+DECLARE
+    transaction_gid text;
+BEGIN
+    SELECT b.gid INTO transaction_gid FROM howdah_live.boundary b;
+    IF transaction_gid IS NOT NULL THEN
+        INSERT INTO howdah.pg_dist_transaction (groupid, gid) VALUES (0, transaction_gid) ON CONFLICT DO NOTHING;
+    END IF;
+END
+$function$;
+REVOKE ALL ON FUNCTION howdah.begin_write() FROM PUBLIC;
+
+-- Before a statement inside PostgreSQL writes to a distributed table. The write itself reaches the shards by the shell's child.
+CREATE OR REPLACE FUNCTION howdah.before_write() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
-    RAISE EXCEPTION 'cannot % distributed table "%" here',
-        CASE TG_OP WHEN 'INSERT' THEN 'insert into' WHEN 'DELETE' THEN 'delete from' ELSE lower(TG_OP) END, TG_TABLE_NAME
-        USING ERRCODE = 'feature_not_supported',
-            DETAIL = 'Writes to distributed tables inside functions, and writes that cannot be sent to the shards, are not supported yet.',
-            HINT = 'Send the statement on its own, as a top-level INSERT, UPDATE or DELETE without subqueries on other tables.';
+    PERFORM howdah.begin_write();
+    RETURN NULL;
+END
+$function$;
+
+-- Whether it is howdah.insert_live that deletes. The setting alone would not do: users can set it.
+CREATE OR REPLACE FUNCTION howdah.is_forwarding() RETURNS boolean
+    LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
+AS $function$
+    SELECT current_setting('howdah.forwarding', true) IS NOT DISTINCT FROM 'on'
+        AND EXISTS (SELECT FROM pg_roles WHERE rolname = current_user AND rolsuper)
+$function$;
+
+-- Rows that a statement inside PostgreSQL has inserted into a shell go on to the shards. A row goes through the shell because
+-- there PostgreSQL gives it its defaults and numbers, checks it, and returns it to the statement.
+--
+-- Nothing of the user's runs here with superuser rights: values become text by their types' output functions only (format), and are
+-- not inserted into the child, whose generated columns would be computed once more.
+CREATE OR REPLACE FUNCTION howdah.insert_live() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.forwarding = 'on'
+    SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 3
+AS $function$
+DECLARE
+    columns text[];
+    fields text;
+    chunk record;
+BEGIN
+    IF NOT EXISTS (SELECT FROM howdah_new) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM howdah.begin_write();
+    SELECT array_agg(c), string_agg(format('CASE WHEN n.%1$I IS DISTINCT FROM NULL THEN format(''%%s'', n.%1$I) END', c), ', ') INTO columns, fields
+        FROM unnest(howdah.reference_columns(TG_RELID)) c;
+    FOR chunk IN EXECUTE format('SELECT jsonb_agg(to_jsonb(ARRAY[%s]::text[]) ORDER BY n.howdah_number) AS rows
+        FROM (SELECT *, row_number() OVER () AS howdah_number FROM howdah_new) n
+        GROUP BY (n.howdah_number - 1) / 500 ORDER BY (n.howdah_number - 1) / 500', fields)
+    LOOP
+        PERFORM howdah.call(jsonb_build_object('op', 'insert', 'table', TG_RELID::bigint, 'columns', columns, 'rows', chunk.rows));
+    END LOOP;
+    EXECUTE format('DELETE FROM ONLY %s', TG_RELID::regclass);
+    RETURN NULL;
 END
 $function$;
 
 CREATE OR REPLACE FUNCTION howdah.guard_live(shell regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $function$
+DECLARE
+    trigger_name text;
 BEGIN
-    EXECUTE format('CREATE TRIGGER howdah_guard BEFORE INSERT OR UPDATE OR DELETE ON %s
-        FOR EACH STATEMENT EXECUTE FUNCTION howdah.guard()', shell);
-    EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER howdah_guard', shell);
+    EXECUTE format('CREATE OR REPLACE TRIGGER howdah_write BEFORE UPDATE OR DELETE OR TRUNCATE ON %s
+        FOR EACH STATEMENT WHEN (NOT howdah.is_forwarding()) EXECUTE FUNCTION howdah.before_write()', shell);
+    EXECUTE format('CREATE OR REPLACE TRIGGER howdah_insert AFTER INSERT ON %s REFERENCING NEW TABLE AS howdah_new
+        FOR EACH STATEMENT EXECUTE FUNCTION howdah.insert_live()', shell);
+    FOREACH trigger_name IN ARRAY ARRAY['howdah_write', 'howdah_insert'] LOOP
+        EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', shell, trigger_name);
+    END LOOP;
 END
 $function$;
 REVOKE ALL ON FUNCTION howdah.guard_live(regclass) FROM PUBLIC;
+
+-- Tables of an older version have one trigger, which refuses all writes.
+DO $block$
+DECLARE
+    shell regclass;
+BEGIN
+    FOR shell IN SELECT tgrelid::regclass FROM pg_trigger WHERE tgname = 'howdah_guard' AND NOT tgisinternal LOOP
+        EXECUTE format('DROP TRIGGER howdah_guard ON %s', shell);
+        PERFORM howdah.guard_live(shell);
+    END LOOP;
+    DROP FUNCTION IF EXISTS howdah.guard();
+END
+$block$;

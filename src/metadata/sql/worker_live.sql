@@ -68,8 +68,19 @@ BEGIN
             RETURN n;
         END
         $body$;
-        REVOKE ALL ON FUNCTION howdah_owner.exec_%1$s(text) FROM PUBLIC;
+        CREATE OR REPLACE FUNCTION howdah_owner.returning_%1$s(query text) RETURNS SETOF text
+            LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+        AS $body$
+        DECLARE r record;
+        BEGIN
+            FOR r IN EXECUTE query LOOP
+                RETURN NEXT pg_catalog.format('%%s', r);
+            END LOOP;
+        END
+        $body$;
+        REVOKE ALL ON FUNCTION howdah_owner.exec_%1$s(text), howdah_owner.returning_%1$s(text) FROM PUBLIC;
         ALTER FUNCTION howdah_owner.exec_%1$s(text) OWNER TO %2$I;
+        ALTER FUNCTION howdah_owner.returning_%1$s(text) OWNER TO %2$I;
     $create$, owner, pg_get_userbyid(owner));
 END
 $function$;
@@ -102,9 +113,9 @@ $function$;
 CREATE OR REPLACE FUNCTION howdah.owned(owner oid) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $function$
-    SELECT count(*) = 3 FROM pg_proc p
+    SELECT count(*) = 4 FROM pg_proc p
     WHERE p.pronamespace = 'howdah_owner'::regnamespace AND p.proowner = owner
-      AND p.proname IN ('open_' || owner, 'open_locking_' || owner, 'exec_' || owner)
+      AND p.proname IN ('open_' || owner, 'open_locking_' || owner, 'exec_' || owner, 'returning_' || owner)
 $function$;
 REVOKE ALL ON FUNCTION howdah.owned(oid) FROM PUBLIC;
 
@@ -168,6 +179,24 @@ BEGIN
         total := total + n;
     END LOOP;
     RETURN total;
+END
+$function$;
+
+-- The same for statements with RETURNING: each row as the text of a record.
+CREATE OR REPLACE FUNCTION howdah.write_returning(key text, statements text[], shard text) RETURNS SETOF text
+    LANGUAGE plpgsql VOLATILE SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp
+    SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET standard_conforming_strings = on SET extra_float_digits = 3
+AS $function$
+DECLARE
+    owner oid;
+    statement text;
+BEGIN
+    PERFORM howdah.check_key(key);
+    owner := howdah.shard_owner(shard);
+    FOREACH statement IN ARRAY statements LOOP
+        RETURN QUERY EXECUTE format('SELECT howdah_owner.returning_%s($1)', owner) USING statement;
+    END LOOP;
 END
 $function$;
 

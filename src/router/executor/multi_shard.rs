@@ -19,9 +19,7 @@ use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::server::{ServerConnection, error_fields};
 use crate::session::Session;
-
-/// First key of the advisory locks that serialise multi-shard writes; the second is the table.
-const WRITE_LOCK: i32 = 0x4857_4448;
+use crate::write_lock::write_lock;
 
 pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: &MultiShard) -> Result<()> {
     let anchor = anchor(execution.catalog, plan)?;
@@ -225,10 +223,7 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Two writes that lock rows of many shards in different orders would wait for each other for ever.
 async fn lock_table(session: &mut Session, table: &Table) -> Result<()> {
-    let Some(lowest) = table.shards().iter().map(|it| it.group).min() else { return Ok(()) };
-    let oid = table.oid.0.cast_signed();
-    let connection = session.participant(lowest).await?;
-    connection.run(&format!("SELECT pg_catalog.pg_advisory_xact_lock({WRITE_LOCK}, {oid})")).await
+    let Some((group, lock)) = write_lock(table) else { return Ok(()) };
+    session.participant(group).await?.run(&lock).await
 }

@@ -8,6 +8,8 @@
 //! - `{"op":"run","group":g,"sql":"…"}`: one statement of the user's with the session's own rights. It never fails:
 //!   `{"success":true,"result":"first column of the first row, or the tag"}` or `{"success":false,"result":"ERROR:  …"}`.
 //! - `{"op":"register","table":{…}}`: a table as `howdah.catalog_json()` describes it is known until the transaction ends.
+//! - `{"op":"insert","table":oid,"columns":["…"],"rows":[[text|null,…],…]}`: rows of a distributed table, each to its shard.
+//!   Answer: `{}`.
 //! - `{"op":"forward","table":oid,"groups":[g,…],"sql":["…"],"expected":n|null,"verify":"…"|null}`: writes to the copies of a
 //!   reference table on these workers, which the statements name `howdah_reference`. Answer: `{"gid":"…"|null}`, see
 //!   [`Host::record_gid`].
@@ -26,8 +28,10 @@ use serde_json::{Value as Json, json};
 use super::fetch::{key, run, text_array};
 use super::flight::{Flight, Outcome};
 use super::host::Host;
+use super::insert::Insert;
 use super::live::{Caller, Live, text_rows};
-use super::request::Rows;
+use super::request::{Parameters, Rows};
+use super::write::Writes;
 use crate::config::NodeAddress;
 use crate::error::{Error, Result};
 use crate::server::text_row;
@@ -38,6 +42,7 @@ enum Call {
     Exec { group: i32, sql: String },
     Query { group: i32, sql: String },
     Run { group: i32, sql: String },
+    Insert { table: u32, columns: Vec<String>, rows: Vec<Parameters> },
     Register { table: Json },
     Forward { table: u32, groups: Vec<i32>, sql: Vec<String>, expected: Option<i64>, verify: Option<String> },
     Introduce { group: i32, host: String, port: u16, sql: String },
@@ -60,6 +65,11 @@ impl Live {
             }
             Call::Query { group, sql } => {
                 self.exec(host, caller, GroupId(group), &sql, Effect::Reads).await?
+            }
+            Call::Insert { table, columns, rows } => {
+                let (insert, values) = Insert::of_rows(TableOid(table), columns, rows);
+                self.insert(host, caller, &insert, &values).await?;
+                json!({})
             }
             Call::Run { group, sql } => self.run_as_user(host, caller, GroupId(group), &sql).await?,
             Call::Register { table } => {
@@ -90,17 +100,24 @@ impl Live {
         effect: Effect,
     ) -> Result<Json> {
         let key = key(host, group).await?;
-        let mut flight = Flight::default();
-        self.push_closings(&mut flight, group);
         let returns_rows = is_query(sql);
         let function =
             if returns_rows { "SELECT * FROM howdah.query($1, $2)" } else { "SELECT howdah.exec($1, $2)" };
-        flight.query(function, &[Some(&key), Some(sql)]);
-        if effect == Effect::Writes {
-            host.worker(group).await?;
-            host.writes(group);
-        }
-        let outcome = only(run(host, caller, BTreeMap::from([(group, flight)])).await?)?;
+        let parameters = [Some(&*key), Some(sql)];
+        let outcomes = match effect {
+            Effect::Writes => {
+                let mut writes = Writes::default();
+                self.own_flight(host, &mut writes, group).await?.query(function, &parameters);
+                self.run_writes(host, caller, writes).await?
+            }
+            Effect::Reads => {
+                let mut flight = Flight::default();
+                self.push_closings(&mut flight, group);
+                flight.query(function, &parameters);
+                run(host, caller, BTreeMap::from([(group, flight)])).await?
+            }
+        };
+        let outcome = only(outcomes)?;
         let mut texts =
             outcome.rows.iter().map(|it| text_row(it).into_iter().next().flatten().unwrap_or_default());
         if returns_rows {
@@ -130,12 +147,9 @@ impl Live {
         }
         let retired = self.snapshots.retire_all();
         self.retire(retired);
-        let mut flight = Flight::default();
-        self.push_closings(&mut flight, group);
-        flight.command("SAVEPOINT howdah_run", &[]);
-        host.worker(group).await?;
-        host.writes(group);
-        run(host, caller, BTreeMap::from([(group, flight)])).await?;
+        let mut writes = Writes::default();
+        self.own_flight(host, &mut writes, group).await?.command("SAVEPOINT howdah_run", &[]);
+        self.run_writes(host, caller, writes).await?;
         // What it sets or makes in its server session must not meet another session.
         host.opened(group)?.cancelled().store(true, Ordering::Relaxed);
         let mut flight = Flight::default();
@@ -179,19 +193,16 @@ impl Live {
         let statements = text_array(&statements);
         let verify = forward.verify.map(|it| with_relation(it, &shard)).transpose()?;
         let expected = forward.expected.map(|it| it.to_string());
-        let mut flights = BTreeMap::new();
+        host.check_writable()?;
+        let mut writes = Writes::default();
         for group in forward.groups.iter().copied().map(GroupId) {
-            let mut flight = self.begin_flight(host, group, &table.owner).await?;
             let key = key(host, group).await?;
-            flight.command(
+            self.write_flight(host, &mut writes, group, &table.owner).await?.command(
                 "SELECT howdah.forward($1, $2::text[], $3, $4::bigint, $5)",
                 &[Some(&key), Some(&statements), Some(&shard), expected.as_deref(), verify.as_deref()],
             );
-            host.worker(group).await?;
-            host.writes(group);
-            flights.insert(group, flight);
         }
-        run(host, caller, flights).await?;
+        self.run_writes(host, caller, writes).await?;
         Ok(json!({ "gid": host.record_gid() }))
     }
 }
@@ -268,7 +279,7 @@ fn with_relation(sql: &str, shard: &str) -> Result<String> {
 }
 
 /// The fields of a record in its text form: `(a,,"b ""c""")`. An empty field is NULL unless quoted.
-fn record_fields(text: &str) -> Vec<Option<String>> {
+pub(super) fn record_fields(text: &str) -> Vec<Option<String>> {
     let inner = text.strip_prefix('(').and_then(|it| it.strip_suffix(')')).unwrap_or(text);
     let mut fields = Vec::new();
     let mut field = String::new();

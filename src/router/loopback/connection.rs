@@ -197,8 +197,13 @@ impl Connection {
                 self.portal = Some((statement, parameters?));
                 backend::put_bind_complete(&mut self.duplex.write);
             }
-            // Neither DECLARE nor INSERT has rows of its own.
-            Message::Describe(Target::Portal(_)) => backend::put_no_data(&mut self.duplex.write),
+            // Only a write with RETURNING has rows: they are described when they are there, which libpq does not mind.
+            Message::Describe(Target::Portal(_)) => {
+                let returns = matches!(&self.portal, Some((Statement::Modify(it), _)) if it.returns());
+                if !returns {
+                    backend::put_no_data(&mut self.duplex.write);
+                }
+            }
             Message::Execute(_) => {
                 let (statement, parameters) = self.portal.take().ok_or_else(unexpected)?;
                 let reply = self.execute(statement, parameters).await?;
@@ -242,6 +247,7 @@ impl Connection {
             Statement::Rewind(cursor) => Work::Rewind { cursor },
             Statement::Close(cursor) => Work::Close { cursor },
             Statement::Insert(insert) => Work::Insert { insert, parameters },
+            Statement::Modify(modify) => Work::Modify { modify, parameters },
             Statement::Truncate(tables) => Work::Truncate(tables),
             Statement::Pages(table) => Work::Pages(table),
             Statement::Tuples(table) => Work::Tuples(table),
@@ -324,13 +330,17 @@ impl Connection {
             Reply::Tag(tag) => tag,
             Reply::Answer(Answer::Done(tag)) => tag.to_owned(),
             Reply::Answer(Answer::Inserted(count)) => format!("INSERT 0 {count}"),
+            Reply::Answer(Answer::Modified(command, count)) => format!("{command} {count}"),
+            Reply::Answer(Answer::Returned(command, rows)) => {
+                backend::put_row_description(buffer, &rows.description);
+                rows.rows.iter().for_each(|it| put_row(buffer, it));
+                format!("{command} {}", rows.rows.len())
+            }
             Reply::Answer(Answer::Rows(rows)) => {
                 if describe {
                     backend::put_row_description(buffer, &rows.description);
                 }
-                for row in &rows.rows {
-                    put_row(buffer, row);
-                }
+                rows.rows.iter().for_each(|it| put_row(buffer, it));
                 format!("FETCH {}", rows.rows.len())
             }
         };

@@ -10,6 +10,7 @@ use howdah_pg::wire::backend::ColumnDescription;
 use super::live::Closing;
 use super::order::SortOrder;
 use super::request::{Parameters, Rows};
+use super::row_id::RowIds;
 use super::select::Select;
 use super::snapshots::KeeperId;
 use crate::error::Result;
@@ -19,6 +20,10 @@ pub(super) struct Cursor {
     pub(super) select: Arc<Select>,
     pub(super) parameters: Parameters,
     pub(super) state: State,
+    /// Savepoint depth at which it was declared.
+    pub(super) depth: u32,
+    /// It is a parallel worker's, and so is its number.
+    pub(super) parallel: bool,
 }
 
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub(super) struct Open {
     pub(super) order: Option<SortOrder>,
     /// Columns behind those of the scan.
     pub(super) hidden: usize,
+    /// Set if the rows are to be told apart over all shards.
+    pub(super) row_ids: Option<RowIds>,
 }
 
 /// A cursor on a worker.
@@ -46,6 +53,8 @@ pub(super) struct Open {
 pub(super) struct Source {
     pub(super) group: GroupId,
     pub(super) portal: String,
+    /// Place among the table's shards of the one that is read, if it is only one.
+    pub(super) shard: usize,
     /// Savepoint depth at which it was opened.
     pub(super) depth: u32,
     pub(super) rows: VecDeque<Row>,
@@ -66,6 +75,7 @@ impl State {
         let source = Source {
             group: GroupId::COORDINATOR,
             portal: String::new(),
+            shard: 0,
             depth: 0,
             rows: rows.rows.into_iter().map(|body| Row { body, rank: 0 }).collect(),
             exhausted: true,
@@ -77,6 +87,7 @@ impl State {
             sources: vec![source],
             order: None,
             hidden: 0,
+            row_ids: None,
         }))
     }
 }
@@ -94,13 +105,15 @@ impl Cursor {
 
     /// Whether all of it is still there after a rollback to a savepoint of this depth.
     pub(super) fn survives(&self, depth: u32) -> bool {
-        match &self.state {
+        let opened = match &self.state {
             State::Open(open) => open.sources.iter().all(|it| it.depth < depth),
             State::Declared(_) | State::Call(_) => true,
-        }
+        };
+        self.depth < depth && opened
     }
 
     pub(super) fn each_depth(&mut self, change: &impl Fn(&mut u32)) {
+        change(&mut self.depth);
         if let State::Open(open) = &mut self.state {
             open.sources.iter_mut().for_each(|it| change(&mut it.depth));
         }

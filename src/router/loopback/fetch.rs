@@ -8,9 +8,10 @@ use howdah_catalog::GroupId;
 use super::cursor::{Cursor, Open, Row, Source, State};
 use super::flight::{Flight, Outcome, Sent};
 use super::host::Host;
-use super::live::{Caller, Live, no_cursor};
+use super::live::{Caller, Live, forgotten, no_cursor};
 use super::order::{RankedKey, SortOrder};
 use super::request::Rows;
+use super::row_id::RowIds;
 use super::select::Relation;
 use super::snapshots::KeeperId;
 use super::worker_query::Scan;
@@ -28,7 +29,7 @@ impl Live {
     ) -> Result<Rows> {
         let id = (caller.connection, number);
         let mut cursor = self.cursors.remove(&id).ok_or_else(|| no_cursor(number))?;
-        let result = self.fetch_from(host, caller, &mut cursor, count).await;
+        let result = self.fetch_from(host, caller, &mut cursor, number, count).await;
         self.cursors.insert(id, cursor);
         result
     }
@@ -38,11 +39,15 @@ impl Live {
         host: &mut H,
         caller: &Caller,
         cursor: &mut Cursor,
+        number: u32,
         count: usize,
     ) -> Result<Rows> {
         match &cursor.state {
             State::Declared(keeper) => {
                 let keeper = *keeper;
+                if cursor.select.locking.is_some() && !self.snapshots.is_newer_than_writes(number) {
+                    return Err(forgotten());
+                }
                 let open = self.open(host, caller, cursor, keeper, count).await?;
                 cursor.state = State::Open(Box::new(open));
             }
@@ -81,6 +86,10 @@ impl Live {
         let table = catalog.table(oid).ok_or_else(|| Error::Internal(format!("table {oid} is gone")))?;
         let scan = Scan::new(table, catalog.database(), &cursor.select, &cursor.parameters)?;
         let locking = cursor.select.locking.is_some();
+        let row_ids = RowIds::of(&cursor.select, table.shards().len());
+        if row_ids.is_some() && 1 < scan.queries.len() {
+            self.take_turn(host, caller, table).await?;
+        }
         let mut flights = BTreeMap::new();
         let mut sources = Vec::new();
         let mut opened = BTreeSet::new();
@@ -109,7 +118,8 @@ impl Live {
             flight.query(&format!("FETCH {count} FROM {portal}"), &[]);
             flights.insert(query.group, flight);
             let (group, depth) = (query.group, self.depth);
-            sources.push(Source { group, portal, depth, rows: Default::default(), exhausted: false });
+            let shard = query.index;
+            sources.push(Source { group, portal, depth, shard, rows: Default::default(), exhausted: false });
         }
         let mut outcomes = run(host, caller, flights).await?;
         for group in opened {
@@ -119,10 +129,10 @@ impl Live {
         for source in &mut sources {
             let outcome = next_outcome(&mut outcomes, source.group)?;
             description.clone_from(&outcome.description);
-            source.add(outcome.rows, count);
+            source.add(outcome.rows, count, row_ids)?;
         }
-        let mut open =
-            Open { keeper: Some(keeper), description, sources, order: scan.order, hidden: scan.hidden };
+        let (order, hidden) = (scan.order, scan.hidden);
+        let mut open = Open { keeper: Some(keeper), description, sources, order, hidden, row_ids };
         self.rank(host, caller, &mut open).await?;
         let visible = open.description.len().saturating_sub(open.hidden);
         open.description.truncate(visible);
@@ -148,7 +158,7 @@ impl Live {
         let mut outcomes = run(host, caller, flights).await?;
         for index in dry {
             let source = &mut open.sources[*index];
-            source.add(next_outcome(&mut outcomes, source.group)?.rows, count);
+            source.add(next_outcome(&mut outcomes, source.group)?.rows, count, open.row_ids)?;
         }
         self.rank(host, caller, open).await
     }
@@ -159,9 +169,10 @@ impl Live {
         host: &mut H,
         caller: &Caller,
         keeper: KeeperId,
-        groups: BTreeSet<GroupId>,
+        groups: &BTreeSet<GroupId>,
     ) -> Result<()> {
-        let missing: Vec<_> = groups.into_iter().filter(|it| !self.snapshots.is_open(keeper, *it)).collect();
+        let missing: Vec<_> =
+            groups.iter().copied().filter(|it| !self.snapshots.is_open(keeper, *it)).collect();
         let mut flights = BTreeMap::new();
         for group in &missing {
             let mut flight = Flight::default();
@@ -289,9 +300,16 @@ impl Live {
 }
 
 impl Source {
-    fn add(&mut self, rows: Vec<Bytes>, asked: usize) {
+    fn add(&mut self, rows: Vec<Bytes>, asked: usize, row_ids: Option<RowIds>) -> Result<()> {
         self.exhausted = rows.len() < asked;
-        self.rows.extend(rows.into_iter().map(|body| Row { body, rank: 0 }));
+        for body in rows {
+            let body = match row_ids {
+                Some(it) => it.put(&body, self.shard)?,
+                None => body,
+            };
+            self.rows.push_back(Row { body, rank: 0 });
+        }
+        Ok(())
     }
 }
 
@@ -330,7 +348,7 @@ pub(crate) fn text_array<T: AsRef<[u8]>>(values: &[Option<T>]) -> String {
     text
 }
 
-fn declare_keeper(flight: &mut Flight, keeper: KeeperId, key: &str) {
+pub(super) fn declare_keeper(flight: &mut Flight, keeper: KeeperId, key: &str) {
     flight.command(
         &format!(
             "DECLARE {} NO SCROLL CURSOR FOR SELECT howdah.open($1, pg_catalog.current_setting('howdah.cursor'), \

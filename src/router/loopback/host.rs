@@ -28,6 +28,9 @@ pub(crate) trait Host {
     /// A connection that [`Host::worker`] has given before.
     fn opened(&mut self, group: GroupId) -> Result<&mut ServerConnection>;
 
+    /// An error where nothing may be written.
+    fn check_writable(&self) -> Result<()>;
+
     /// What runs next on this worker may write.
     fn writes(&mut self, group: GroupId);
 

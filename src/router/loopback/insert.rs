@@ -1,13 +1,14 @@
 //! The INSERT that `postgres_fdw` prepares: rows of parameters for one live child.
 //!
-//! It comes only from our own functions (create_distributed_table moves the rows of a filled table this way): a user has no way
-//! to name the child. Each row goes to the shard of its hash.
+//! It comes only from our own functions: a user has no way to name the child. create_distributed_table moves the rows of a filled
+//! table this way; `howdah.insert_live` sends on the rows that a statement has inserted into the shell by a request of
+//! its own ([`Insert::of_rows`]). Each row goes to the shard of its hash.
 
 use howdah_catalog::TableOid;
 use howdah_sql::{NodeEnum, ast};
 
-use super::select::{Relation, named_relation};
-use super::statement::write_refused;
+use super::request::Parameters;
+use super::select::{Relation, named_relation, refused};
 use crate::error::Result;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -26,11 +27,23 @@ pub(crate) enum Item {
 }
 
 impl Insert {
+    /// Rows that come with their values.
+    pub(crate) fn of_rows(
+        table: TableOid,
+        columns: Vec<String>,
+        rows: Vec<Parameters>,
+    ) -> (Self, Parameters) {
+        let width = columns.len();
+        let item = |row: usize| (row * width..(row + 1) * width).map(Item::Parameter).collect();
+        let items = (0..rows.len()).map(item).collect();
+        (Self { table, columns, rows: items }, rows.into_iter().flatten().collect())
+    }
+
     pub(crate) fn parse(text: &str) -> Result<Self> {
-        let statements = howdah_sql::parse(text).map_err(|_| write_refused())?;
-        let [statement] = statements.as_slice() else { return Err(write_refused()) };
-        let NodeEnum::InsertStmt(tree) = statement.node() else { return Err(write_refused()) };
-        read(tree).ok_or_else(write_refused)
+        let statements = howdah_sql::parse(text).map_err(|_| refused())?;
+        let [statement] = statements.as_slice() else { return Err(refused()) };
+        let NodeEnum::InsertStmt(tree) = statement.node() else { return Err(refused()) };
+        read(tree).ok_or_else(refused)
     }
 }
 

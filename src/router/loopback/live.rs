@@ -59,7 +59,8 @@ pub(super) struct Caller {
 impl Live {
     /// A new top-level statement goes to the coordinator.
     pub(crate) fn statement(&mut self) {
-        self.snapshots.seal();
+        let retired = self.snapshots.statement();
+        self.retire(retired);
     }
 
     /// The transaction has ended, on the workers too.
@@ -114,6 +115,7 @@ impl Live {
             Work::Insert { insert, parameters } => {
                 self.insert(host, caller, &insert, &parameters).await.map(Answer::Inserted)
             }
+            Work::Modify { modify, parameters } => self.modify(host, caller, &modify, &parameters).await,
             Work::Truncate(tables) => {
                 self.truncate(host, caller, &tables).await?;
                 Ok(Answer::Done("TRUNCATE TABLE"))
@@ -143,18 +145,24 @@ impl Live {
                 let open = self.open_cursors();
                 let (keeper, retired) = match caller.parallel {
                     true => self.snapshots.current(open),
-                    false => self.snapshots.keeper_for(number, open),
+                    false => self.snapshots.keeper_for(number, open).map_err(|_| forgotten())?,
                 };
                 self.retire(retired);
                 State::Declared(keeper)
             }
             Relation::Probe => State::rows(self.probe(host, caller, number).await?),
+            Relation::Boundary => State::rows(self.boundary(host, caller, number)?),
             Relation::Call => {
                 let request = call_request(&select, &parameters)?;
+                if !caller.parallel {
+                    let retired = self.snapshots.passed(number);
+                    self.retire(retired);
+                }
                 State::Call(request)
             }
         };
-        self.cursors.insert(id, Cursor { select, parameters, state });
+        self.cursors
+            .insert(id, Cursor { select, parameters, state, depth: self.depth, parallel: caller.parallel });
         Ok(())
     }
 
@@ -174,18 +182,30 @@ impl Live {
         0 < self.open_cursors() || self.snapshots.any_held()
     }
 
-    /// What was declared before the probe keeps its moment: the keeper is opened on every worker, now.
+    /// What was declared before the probe keeps its moment: the keepers are opened on every worker, now.
     async fn probe<H: Host>(&mut self, host: &mut H, caller: &Caller, number: u32) -> Result<Rows> {
         if !caller.parallel {
-            let (keeper, retired) = self.snapshots.hold(number, self.open_cursors());
+            let (keepers, retired) = self.snapshots.hold(number);
             self.retire(retired);
             let catalog = host.catalog();
             let groups: BTreeSet<GroupId> =
                 catalog.tables().flat_map(|it| it.shards().iter().map(|it| it.group)).collect();
-            self.open_keeper(host, caller, keeper, groups).await?;
+            for keeper in keepers {
+                self.open_keeper(host, caller, keeper, &groups).await?;
+            }
         }
-        let gid = host.record_gid();
-        Ok(text_rows("gid", vec![gid]))
+        Ok(text_rows("gid", vec![None]))
+    }
+
+    /// A statement is about to write. What began before it opens its keepers with the write itself ([`Self::begin_write`]).
+    fn boundary<H: Host>(&mut self, host: &mut H, caller: &Caller, number: u32) -> Result<Rows> {
+        host.check_writable()?;
+        if caller.parallel {
+            return Err(Error::Internal("a parallel worker writes".to_owned()));
+        }
+        let retired = self.snapshots.boundary(number);
+        self.retire(retired);
+        Ok(text_rows("gid", vec![host.record_gid()]))
     }
 
     async fn nested<H: Host>(&mut self, host: &mut H, caller: &Caller, work: &Work) -> Result<Answer> {
@@ -215,12 +235,22 @@ impl Live {
                     host.release(&savepoint_name(depth)).await?;
                     self.snapshots.rolled_back(depth);
                     self.closing.retain(|it| it.depth < depth);
-                    self.cursors.retain(|_, it| it.survives(depth));
+                    self.forget_cursors(depth);
                     self.depth = depth - 1;
                 }
                 Ok(Answer::Done("ROLLBACK"))
             }
             _ => unreachable!("only savepoints come here"),
+        }
+    }
+
+    /// After a rollback to a savepoint: nobody will close what was opened inside.
+    fn forget_cursors(&mut self, depth: u32) {
+        let gone = self.cursors.iter().filter(|(_, it)| !it.survives(depth)).map(|(id, _)| *id);
+        for id in gone.collect::<Vec<_>>() {
+            if self.cursors.remove(&id).is_some_and(|it| !it.parallel) {
+                self.snapshots.closed(id.1);
+            }
         }
     }
 
@@ -238,6 +268,9 @@ impl Live {
     fn close(&mut self, id: (ConnectionId, u32)) {
         if let Some(mut cursor) = self.cursors.remove(&id) {
             self.closing.extend(cursor.rewind());
+            if !cursor.parallel {
+                self.snapshots.closed(id.1);
+            }
         }
     }
 
@@ -282,6 +315,14 @@ impl Live {
         self.next_portal += 1;
         format!("howdah_live_{}", self.next_portal)
     }
+}
+
+/// A cursor that was taken to be over is opened again, and what it was to see is no longer kept.
+pub(super) fn forgotten() -> Error {
+    Error::not_supported(
+        "cannot read a distributed table any more in a statement that began before others wrote",
+        "Read what is needed first, for instance into an array or a temporary table, and write then.",
+    )
 }
 
 pub(super) fn no_cursor(number: u32) -> Error {

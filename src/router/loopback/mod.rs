@@ -2,22 +2,25 @@
 //!
 //! The coordinator's `postgres_fdw` connects to a Unix socket that the instance serves; the instance says which backend it
 //! is ([`listener`]). [`connection`] speaks the server half of the protocol with it and understands the closed set of
-//! statements that `postgres_fdw` sends ([`statement`], [`select`]). The work itself is done by the session that owns the backend,
+//! statements that `postgres_fdw` sends ([`statement`], [`select`], [`modify`], [`insert`]). The work itself is done by the session that owns the backend,
 //! in the session's own worker transactions: it is asked through its queue ([`Request`]) and answers while it waits
 //! for the coordinator ([`serve`]).
 //!
 //! Invariants: no coordinator connection is opened here, because the parent statement may hold any lock there; a statement
-//! that is not understood is refused; all cursors of one statement read a worker with one snapshot ([`snapshots`]).
+//! that is not understood is refused; all cursors of one statement read a worker with one snapshot and see no write that is
+//! newer than the statement ([`snapshots`]).
 
 mod registry;
 mod request;
 
 mod insert;
+mod modify;
 mod select;
 mod statement;
 
 mod access;
 mod call;
+mod change;
 mod cursor;
 mod fetch;
 mod flight;
@@ -25,6 +28,7 @@ mod host;
 mod live;
 mod node;
 mod order;
+mod row_id;
 mod snapshots;
 mod worker_query;
 mod write;

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::insert::Insert;
+use super::modify::Modify;
 use super::select::Select;
 use crate::error::Result;
 
@@ -59,6 +60,10 @@ pub(crate) enum Work {
         insert: Arc<Insert>,
         parameters: Parameters,
     },
+    Modify {
+        modify: Arc<Modify>,
+        parameters: Parameters,
+    },
     Truncate(Vec<TableOid>),
     /// ANALYZE asks for the size, in blocks.
     Pages(TableOid),
@@ -75,6 +80,10 @@ pub(crate) enum Answer {
     Done(&'static str),
     /// Rows that were inserted.
     Inserted(u64),
+    /// The command's name, and rows that were updated or deleted.
+    Modified(&'static str, u64),
+    /// The same with the rows of RETURNING.
+    Returned(&'static str, Rows),
     Rows(Rows),
 }
 

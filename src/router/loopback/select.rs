@@ -34,6 +34,8 @@ pub(crate) enum Relation {
     Table(TableOid),
     Call,
     Probe,
+    /// The probe of a statement that is about to write.
+    Boundary,
 }
 
 /// One key of ORDER BY: the expression, and `ASC NULLS LAST` or what it has of this kind.
@@ -96,12 +98,16 @@ impl Select {
         let [statement] = statements.as_slice() else { return Err(refused()) };
         let NodeEnum::SelectStmt(tree) = statement.node() else { return Err(refused()) };
         check_shape(tree)?;
-        check_expressions(statement)?;
+        check_expressions(statement, 1)?;
         let tokens = statement.tokens().map_err(|_| refused())?;
         let clauses = Clauses::cut(&tokens)?;
         let text = statement.text();
         let fragment = |range: &Range<usize>| Fragment::cut(text, &tokens, range.clone());
         let relation = relation(tree)?;
+        let condition = tree.where_clause.as_deref().and_then(|it| it.node.as_ref());
+        if condition.is_some_and(names_row) {
+            return Err(ctid_refused());
+        }
         if relation != Relation::Call && clauses.condition.is_none() != tree.where_clause.is_none() {
             return Err(refused());
         }
@@ -113,7 +119,7 @@ impl Select {
             return Err(refused());
         }
         let mut equalities = Vec::new();
-        if let Some(condition) = tree.where_clause.as_deref().and_then(|it| it.node.as_ref()) {
+        if let Some(condition) = condition {
             collect_equalities(condition, &mut equalities);
         }
         Ok(Self {
@@ -128,7 +134,23 @@ impl Select {
     }
 }
 
-fn refused() -> Error {
+/// Whether an expression looks at `ctid`: what PostgreSQL knows of live rows is not what the shards call them.
+pub(super) fn names_row(expression: &NodeEnum) -> bool {
+    let mut found = false;
+    let walked = walk(expression.to_ref(), &mut |it| {
+        found |= matches!(it, NodeRef::ColumnRef(it) if column(it).as_deref() == Some("ctid"));
+    });
+    found || walked.is_err()
+}
+
+pub(super) fn ctid_refused() -> Error {
+    Error::not_supported(
+        "cannot compare the ctid of a distributed table",
+        "Find the rows by their primary key.",
+    )
+}
+
+pub(super) fn refused() -> Error {
     Error::not_supported(
         "this use of a distributed table inside PostgreSQL is not supported",
         "Write the query over the distributed table itself, without joining or aggregating its foreign child.",
@@ -150,8 +172,8 @@ fn check_shape(tree: &ast::SelectStmt) -> Result<()> {
     if plain { Ok(()) } else { Err(refused()) }
 }
 
-/// No subqueries, no windows, and no functions but PostgreSQL's own.
-fn check_expressions(statement: &Statement) -> Result<()> {
+/// No subqueries, no windows, and no functions but PostgreSQL's own. `expected` is the number of SELECTs in it.
+pub(super) fn check_expressions(statement: &Statement, expected: usize) -> Result<()> {
     let mut known = true;
     let mut selects = 0;
     walk(statement.node().to_ref(), &mut |it| match it {
@@ -164,7 +186,7 @@ fn check_expressions(statement: &Statement) -> Result<()> {
         _ => {}
     })
     .map_err(|_| refused())?;
-    if known && selects == 1 { Ok(()) } else { Err(refused()) }
+    if known && selects == expected { Ok(()) } else { Err(refused()) }
 }
 
 fn relation(tree: &ast::SelectStmt) -> Result<Relation> {
@@ -193,6 +215,7 @@ pub(crate) fn named_relation(schema: &str, name: &str) -> Result<Relation> {
     match name {
         "call" => Ok(Relation::Call),
         "probe" => Ok(Relation::Probe),
+        "boundary" => Ok(Relation::Boundary),
         _ => {
             let oid = name.strip_prefix('t').and_then(|it| it.parse().ok()).ok_or_else(refused)?;
             Ok(Relation::Table(TableOid(oid)))
@@ -213,7 +236,7 @@ fn columns(tree: &ast::SelectStmt) -> Result<Vec<String>> {
     Ok(columns)
 }
 
-fn column(it: &ast::ColumnRef) -> Option<String> {
+pub(super) fn column(it: &ast::ColumnRef) -> Option<String> {
     match howdah_sql::names(&it.fields).as_slice() {
         [name] if it.fields.len() == 1 => Some((*name).to_owned()),
         _ => None,
@@ -262,7 +285,7 @@ fn collation_name(it: &ast::CollateClause) -> String {
 }
 
 /// Equalities among the conditions that are all required.
-fn collect_equalities(node: &NodeEnum, found: &mut Vec<Equality>) {
+pub(super) fn collect_equalities(node: &NodeEnum, found: &mut Vec<Equality>) {
     match node {
         NodeEnum::BoolExpr(it) if it.boolop() == ast::BoolExprType::AndExpr => {
             for part in it.args.iter().filter_map(|it| it.node.as_ref()) {
@@ -286,7 +309,7 @@ fn equality(left: &NodeEnum, right: &NodeEnum) -> Option<Equality> {
     Some(Equality { column: column(it)?, value: value(right)? })
 }
 
-fn value(node: &NodeEnum) -> Option<Value> {
+pub(super) fn value(node: &NodeEnum) -> Option<Value> {
     match node {
         NodeEnum::ParamRef(it) => Some(Value::Parameter(usize::try_from(it.number).ok()?.checked_sub(1)?)),
         NodeEnum::TypeCast(it) => value(it.arg.as_deref()?.node.as_ref()?),
@@ -356,7 +379,7 @@ impl Clauses {
 }
 
 /// Bytes of the tokens `from..to`.
-fn span(tokens: &Tokens, from: usize, to: usize) -> Result<Range<usize>> {
+pub(super) fn span(tokens: &Tokens, from: usize, to: usize) -> Result<Range<usize>> {
     let first = tokens.range(from).ok_or_else(refused)?;
     let last = to.checked_sub(1).and_then(|it| tokens.range(it)).ok_or_else(refused)?;
     if last.end <= first.start {
@@ -366,7 +389,7 @@ fn span(tokens: &Tokens, from: usize, to: usize) -> Result<Range<usize>> {
 }
 
 impl Fragment {
-    fn cut(text: &str, tokens: &Tokens, range: Range<usize>) -> Self {
+    pub(super) fn cut(text: &str, tokens: &Tokens, range: Range<usize>) -> Self {
         let mut parts = Vec::new();
         let mut start = range.start;
         for index in tokens.from(range.start)..tokens.from(range.end) {

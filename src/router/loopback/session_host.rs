@@ -73,6 +73,10 @@ impl Host for Session {
         connection.ok_or_else(|| Error::Internal(format!("node group {group} takes no part")))
     }
 
+    fn check_writable(&self) -> Result<()> {
+        Ok(())
+    }
+
     fn writes(&mut self, group: GroupId) {
         self.transaction.mark_writer(group);
     }
@@ -117,7 +121,7 @@ impl Host for Session {
     }
 
     fn record_gid(&mut self) -> Option<String> {
-        Some(Session::record_gid(self))
+        Session::record_gid(self)
     }
 
     fn may_write(&self) -> bool {

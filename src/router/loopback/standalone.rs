@@ -95,6 +95,13 @@ impl Host for Standalone {
             .ok_or_else(|| Error::Internal(format!("node group {group} takes no part")))
     }
 
+    fn check_writable(&self) -> Result<()> {
+        Err(Error::not_supported(
+            "cannot write to distributed tables on the coordinator's own port",
+            "Connect to the router's port.",
+        ))
+    }
+
     fn writes(&mut self, _group: GroupId) {}
 
     async fn savepoint(&mut self, name: &str) -> Result<()> {

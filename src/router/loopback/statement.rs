@@ -8,6 +8,7 @@ use std::sync::Arc;
 use howdah_catalog::TableOid;
 
 use super::insert::Insert;
+use super::modify::Modify;
 use super::select::{Relation, Select, named_relation};
 use crate::error::{Error, Result};
 
@@ -33,6 +34,8 @@ pub(crate) enum Statement {
     Rewind(u32),
     Close(u32),
     Insert(Arc<Insert>),
+    /// UPDATE and DELETE.
+    Modify(Arc<Modify>),
     /// Of whole tables; the coordinator has checked its RESTRICT, and truncated all that CASCADE reaches.
     Truncate(Vec<TableOid>),
     /// `DEALLOCATE pgsql_fdw_prep_3`
@@ -121,7 +124,7 @@ fn parsed(text: &str) -> Result<Statement> {
         return truncate(rest).ok_or_else(|| refused(text));
     }
     if text.starts_with("UPDATE ") || text.starts_with("DELETE ") {
-        return Err(write_refused());
+        return Ok(Statement::Modify(Arc::new(Modify::parse(text)?)));
     }
     match analyze(text) {
         Some(statement) => Ok(statement),
@@ -164,17 +167,6 @@ fn quoted_table(literal: &str) -> Option<TableOid> {
     }
 }
 
-pub(crate) fn write_refused() -> Error {
-    Error::NotSupported {
-        message: "cannot write to a distributed table here".to_owned(),
-        detail: Some(
-            "Writes to distributed tables inside functions, and writes that cannot be sent to the shards, are not supported yet."
-                .to_owned(),
-        ),
-        hint: Some("Send the statement on its own, as a top-level statement.".to_owned()),
-    }
-}
-
 fn refused(text: &str) -> Error {
     if text.starts_with("START TRANSACTION ISOLATION LEVEL SERIALIZABLE") {
         return Error::not_supported(
@@ -209,6 +201,7 @@ mod tests {
             parse("DECLARE c1 CURSOR FOR\nSELECT NULL FROM howdah_live.t16384"),
             Statement::Declare { cursor: 1, .. }
         ));
+        assert!(matches!(parse("DELETE FROM howdah_live.t1 WHERE ctid = $1"), Statement::Modify(_)));
         assert_eq!(
             parse("TRUNCATE howdah_live.t1, howdah_live.t2 CONTINUE IDENTITY CASCADE"),
             Statement::Truncate(vec![TableOid(1), TableOid(2)])
@@ -242,8 +235,8 @@ mod tests {
             "ROLLBACK TO SAVEPOINT s2; DROP TABLE x",
             "DECLARE c1 CURSOR FOR SELECT 1",
             "DECLARE c1 CURSOR WITH HOLD FOR SELECT a FROM howdah_live.t1",
-            "UPDATE howdah_live.t1 SET a = 1",
-            "DELETE FROM howdah_live.t1",
+            "UPDATE public.t1 SET a = 1",
+            "DELETE FROM howdah_live.x",
             "TRUNCATE howdah_live.t1",
             "TRUNCATE public.events CONTINUE IDENTITY RESTRICT",
             "DEALLOCATE x",

@@ -16,6 +16,8 @@ pub(crate) struct WorkerQuery {
     pub(crate) group: GroupId,
     /// One of its shards, whose owner is the one in whose name it is read.
     pub(crate) shard: String,
+    /// That shard's place among the table's.
+    pub(crate) index: usize,
     pub(crate) sql: String,
 }
 
@@ -45,25 +47,35 @@ impl Scan {
             true => Some(SortOrder::new(&select.order, table, database)?),
             false => None,
         };
-        let queries = groups.into_iter().map(|(group, shards)| WorkerQuery {
-            group,
-            shard: shards[0].clone(),
-            sql: worker_query(table, &shards, select, parameters, order.as_ref()),
+        let queries = groups.into_iter().map(|it| WorkerQuery {
+            group: it.group,
+            shard: it.shards[0].clone(),
+            index: it.index,
+            sql: worker_query(table, &it.shards, select, parameters, order.as_ref()),
         });
         Ok(Self { queries: queries.collect(), hidden: order.as_ref().map_or(0, SortOrder::len), order })
     }
 }
 
-/// The shards that may hold rows of the scan, by worker, as qualified names.
-fn placements(table: &Table, select: &Select, parameters: &Parameters) -> Vec<(GroupId, Vec<String>)> {
-    let mut groups: Vec<(GroupId, Vec<String>)> = Vec::new();
-    for shard in pruned(table, select, parameters) {
+/// Shards of one worker.
+struct Placements {
+    group: GroupId,
+    /// As qualified names.
+    shards: Vec<String>,
+    /// The place of the first one among the table's.
+    index: usize,
+}
+
+/// The shards that may hold rows of the scan.
+fn placements(table: &Table, select: &Select, parameters: &Parameters) -> Vec<Placements> {
+    let mut groups: Vec<Placements> = Vec::new();
+    for (index, shard) in pruned(table, &select.equalities, parameters) {
         let name = shard_reference(table, shard);
         // Rows of a UNION cannot be locked: each shard is then read by itself.
-        let same = |it: &&mut (GroupId, Vec<String>)| it.0 == shard.group && select.locking.is_none();
+        let same = |it: &&mut Placements| it.group == shard.group && select.locking.is_none();
         match groups.iter_mut().find(same) {
-            Some((_, shards)) => shards.push(name),
-            None => groups.push((shard.group, vec![name])),
+            Some(it) => it.shards.push(name),
+            None => groups.push(Placements { group: shard.group, shards: vec![name], index }),
         }
     }
     groups
@@ -73,16 +85,23 @@ pub(crate) fn shard_reference(table: &Table, shard: &ShardInterval) -> String {
     format!("{}.{}", quote_identifier(&table.schema), quote_identifier(&table.shard_name(shard.id)))
 }
 
-fn pruned<'a>(table: &'a Table, select: &Select, parameters: &Parameters) -> Vec<&'a ShardInterval> {
-    let all = || table.shards().iter().collect();
+/// The shards that may hold rows for which these equalities are true, with their places among the table's.
+pub(super) fn pruned<'a>(
+    table: &'a Table,
+    equalities: &[Equality],
+    parameters: &Parameters,
+) -> Vec<(usize, &'a ShardInterval)> {
+    let all = || table.shards().iter().enumerate().collect();
     let Some(column) = table.distribution_column() else { return all() };
-    let hash = select
-        .equalities
+    let hash = equalities
         .iter()
         .filter(|it| it.column == column.name)
         .find_map(|it| equality_hash(column, it, parameters));
     match hash {
-        Some(hash) => vec![&table.shards()[table.shard_index_for_hash(hash)]],
+        Some(hash) => {
+            let index = table.shard_index_for_hash(hash);
+            vec![(index, &table.shards()[index])]
+        }
         None => all(),
     }
 }

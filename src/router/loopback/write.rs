@@ -1,23 +1,105 @@
-//! Writes that come through the loopback: rows of our own INSERT into a live child.
+//! Writes that come through the loopback: what they have in common, rows of our own INSERT into a live child, TRUNCATE. UPDATE and
+//! DELETE are in `change.rs`.
 
 use std::collections::BTreeMap;
 
 use howdah_catalog::{GroupId, ShardInterval, Table, TableOid};
+use howdah_pg::TypeOid;
 use howdah_pg::hash::hash_text_value;
 use howdah_sql::{quote_identifier, quote_literal};
 
-use super::fetch::{key, run, text_array};
-use super::flight::Flight;
+use super::fetch::{declare_keeper, key, run, text_array};
+use super::flight::{Flight, Outcome};
 use super::host::Host;
 use super::insert::{Insert, Item};
 use super::live::{Caller, Live, rows_of};
 use super::request::{Parameters, Rows};
+use super::snapshots::KeeperId;
 use super::worker_query::shard_reference;
 use crate::error::{Error, Result};
 use crate::server::text_row;
-use howdah_pg::TypeOid;
+use crate::write_lock::write_lock;
+
+/// Flights that write, and the keepers that they open before.
+#[derive(Default)]
+pub(super) struct Writes {
+    flights: BTreeMap<GroupId, Flight>,
+    keepers: Vec<(KeeperId, GroupId)>,
+}
 
 impl Live {
+    /// A flight that writes to shards of this owner.
+    pub(super) async fn write_flight<'a, H: Host>(
+        &mut self,
+        host: &mut H,
+        writes: &'a mut Writes,
+        group: GroupId,
+        owner: &str,
+    ) -> Result<&'a mut Flight> {
+        let flight = self.begin_flight(host, group, owner).await?;
+        self.add_write(host, writes, group, flight).await
+    }
+
+    /// A flight that writes with our own rights.
+    pub(super) async fn own_flight<'a, H: Host>(
+        &mut self,
+        host: &mut H,
+        writes: &'a mut Writes,
+        group: GroupId,
+    ) -> Result<&'a mut Flight> {
+        let mut flight = Flight::default();
+        self.push_closings(&mut flight, group);
+        self.add_write(host, writes, group, flight).await
+    }
+
+    /// What began before the write must not see it: its keepers are opened first, in the same flight.
+    async fn add_write<'a, H: Host>(
+        &mut self,
+        host: &mut H,
+        writes: &'a mut Writes,
+        group: GroupId,
+        mut flight: Flight,
+    ) -> Result<&'a mut Flight> {
+        let key = key(host, group).await?;
+        for keeper in self.snapshots.unopened(group) {
+            declare_keeper(&mut flight, keeper, &key);
+            writes.keepers.push((keeper, group));
+        }
+        Ok(writes.flights.entry(group).or_insert(flight))
+    }
+
+    pub(super) async fn run_writes<H: Host>(
+        &mut self,
+        host: &mut H,
+        caller: &Caller,
+        writes: Writes,
+    ) -> Result<BTreeMap<GroupId, Vec<Outcome>>> {
+        for group in writes.flights.keys() {
+            host.worker(*group).await?;
+            host.writes(*group);
+        }
+        let outcomes = run(host, caller, writes.flights).await?;
+        for (keeper, group) in writes.keepers {
+            self.snapshots.opened(keeper, group, self.depth);
+        }
+        let retired = self.snapshots.wrote();
+        self.retire(retired);
+        Ok(outcomes)
+    }
+
+    /// Writes to many shards of a table, and scans that lock rows of many, take turns.
+    pub(super) async fn take_turn<H: Host>(
+        &mut self,
+        host: &mut H,
+        caller: &Caller,
+        table: &Table,
+    ) -> Result<()> {
+        let Some((group, lock)) = write_lock(table) else { return Ok(()) };
+        let mut flight = Flight::default();
+        flight.command(&lock, &[]);
+        run(host, caller, BTreeMap::from([(group, flight)])).await.map(drop)
+    }
+
     /// Each row to the shard of its hash; returns how many there were.
     pub(super) async fn insert<H: Host>(
         &mut self,
@@ -26,10 +108,11 @@ impl Live {
         insert: &Insert,
         parameters: &Parameters,
     ) -> Result<u64> {
+        host.check_writable()?;
         let catalog = host.catalog();
         let table = distributed(catalog.table(insert.table).map(|it| &**it), insert.table)?;
         let columns: Vec<_> = insert.columns.iter().map(|it| quote_identifier(it)).collect();
-        let mut flights = BTreeMap::new();
+        let mut writes = Writes::default();
         let mut inserted = 0;
         for (group, shards) in by_group(table, insert, parameters)? {
             let mut statements = Vec::new();
@@ -41,20 +124,14 @@ impl Live {
                 statements.push(Some(format!("INSERT INTO {name} ({}) VALUES {rows}", columns.join(", "))));
                 first.get_or_insert(name);
             }
-            let mut flight = self.begin_flight(host, group, &table.owner).await?;
             let key = key(host, group).await?;
             let statements = text_array(&statements);
-            flight.command(
+            self.write_flight(host, &mut writes, group, &table.owner).await?.command(
                 "SELECT howdah.write($1, $2::text[], $3)",
                 &[Some(&key), Some(&statements), first.as_deref()],
             );
-            flights.insert(group, flight);
         }
-        for group in flights.keys().copied().collect::<Vec<_>>() {
-            host.worker(group).await?;
-            host.writes(group);
-        }
-        run(host, caller, flights).await?;
+        self.run_writes(host, caller, writes).await?;
         Ok(inserted)
     }
 
@@ -66,6 +143,7 @@ impl Live {
         caller: &Caller,
         tables: &[TableOid],
     ) -> Result<()> {
+        host.check_writable()?;
         let catalog = host.catalog();
         let mut shards: BTreeMap<GroupId, Vec<String>> = BTreeMap::new();
         for oid in tables {
@@ -74,17 +152,14 @@ impl Live {
                 shards.entry(shard.group).or_default().push(shard_reference(table, shard));
             }
         }
-        let mut flights = BTreeMap::new();
+        let mut writes = Writes::default();
         for (group, names) in shards {
-            let mut flight = Flight::default();
-            self.push_closings(&mut flight, group);
             let sql = format!("TRUNCATE {} CASCADE", names.join(", "));
-            flight.command("SELECT howdah.exec($1, $2)", &[Some(&key(host, group).await?), Some(&sql)]);
-            host.worker(group).await?;
-            host.writes(group);
-            flights.insert(group, flight);
+            let key = key(host, group).await?;
+            let flight = self.own_flight(host, &mut writes, group).await?;
+            flight.command("SELECT howdah.exec($1, $2)", &[Some(&key), Some(&sql)]);
         }
-        run(host, caller, flights).await?;
+        self.run_writes(host, caller, writes).await?;
         Ok(())
     }
 
@@ -140,7 +215,7 @@ impl Live {
     }
 }
 
-fn distributed(table: Option<&Table>, oid: TableOid) -> Result<&Table> {
+pub(super) fn distributed(table: Option<&Table>, oid: TableOid) -> Result<&Table> {
     table
         .filter(|it| !it.is_reference())
         .ok_or_else(|| Error::Internal(format!("no distributed table has the number {oid}")))
@@ -195,8 +270,8 @@ fn shard_of(table: &Table, insert: &Insert, row: &[Item], parameters: &Parameter
     };
     let hash = hash_text_value(column.type_oid, &value).ok_or_else(|| {
         Error::not_supported(
-            format!("cannot distribute existing rows by a column of type {}", column.type_name),
-            "Distribute the empty table, then insert the rows.",
+            format!("cannot find the shard of a row by a column of type {} here", column.type_name),
+            "Insert the rows by a statement of their own.",
         )
     })?;
     Ok(table.shard_index_for_hash(hash))
