@@ -148,6 +148,13 @@ impl LocalGroup {
         found.with_context(|| format!("member {name}"))
     }
 
+    /// A connection to a node's own socket, past the router.
+    pub fn connect_member(&self, name: &str, user: &str) -> anyhow::Result<Client> {
+        let port = self.member(name)?.port.context("a port")?;
+        let socket = self.directory().join("run").join(name).join(format!(".s.PGSQL.{port}"));
+        Client::connect_unix(&socket, user, &self.address()?.database)
+    }
+
     fn status(&self) -> anyhow::Result<Status> {
         Ok(serde_json::from_str(&self.howdah(&["status", "-o", "json"])?)?)
     }

@@ -50,7 +50,7 @@ pub(crate) async fn set_up(node: NodeName, server: &Server, plan: &SetUp) -> Res
     create_database(&client, plan).await?;
     drop(client);
     let client = server.connect(&plan.database).await?;
-    grant(&client, plan).await?;
+    // Our SQL first: event triggers of an older version fire on whatever comes before it.
     match node {
         NodeName::Coordinator => {
             let config = InstallConfig { loopback_dir: plan.loopback_dir.clone() };
@@ -60,7 +60,7 @@ pub(crate) async fn set_up(node: NodeName, server: &Server, plan: &SetUp) -> Res
         }
         NodeName::Worker(_) => howdah_metadata::install_worker(&client).await?,
     }
-    Ok(())
+    grant(&client, plan).await
 }
 
 /// The way that applications take: through the router.

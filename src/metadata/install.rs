@@ -33,6 +33,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/nodes.sql"),
     include_str!("sql/shards.sql"),
     include_str!("sql/alter.sql"),
+    include_str!("sql/upgrade.sql"),
     include_str!("sql/events.sql"),
 ];
 
@@ -58,11 +59,12 @@ pub async fn install_worker(client: &Client) -> Result<(), Error> {
 
 /// The same as statements of a transaction that a superuser has begun on the worker. Its settings are as before at the end.
 pub fn worker_script() -> String {
-    format!("{KEEP_SETTINGS}\n{SETTINGS}\n{}\n{BRING_BACK_SETTINGS}", WORKER.concat())
+    format!("{KEEP_SETTINGS}\n{SETTINGS}\n{CLEAR}\n{}\n{BRING_BACK_SETTINGS}", WORKER.concat())
 }
 
 async fn install(client: &Client, script: &str) -> Result<(), Error> {
-    let result = client.batch_execute(&format!("BEGIN;\n{SETTINGS}\n{PROLOGUE}\n{script}\nCOMMIT;")).await;
+    let result =
+        client.batch_execute(&format!("BEGIN;\n{SETTINGS}\n{PROLOGUE}\n{CLEAR}\n{script}\nCOMMIT;")).await;
     if result.is_err() {
         client.batch_execute("ROLLBACK").await?;
     }
@@ -81,11 +83,16 @@ const BRING_BACK_SETTINGS: &str =
     "SELECT pg_catalog.set_config(name, pg_catalog.current_setting('howdah.kept_' || name), true)
     FROM pg_catalog.unnest(ARRAY['client_min_messages', 'search_path']) name;";
 
-/// Public names live in pg_catalog, hence `allow_system_table_mods`. The event triggers of an older version would fire on what
-/// is new here; the last file makes them again.
+/// Public names live in pg_catalog, hence `allow_system_table_mods`. The triggers of an older version would fire on what is new
+/// here, and call what is there no more; the last file makes the event triggers again.
 const PROLOGUE: &str = "SET LOCAL allow_system_table_mods = on;
+SET LOCAL session_replication_role = replica;
 DROP EVENT TRIGGER IF EXISTS howdah_ddl_command_end;
 DROP EVENT TRIGGER IF EXISTS howdah_sql_drop;";
+
+/// What an older version left and nothing else needs: a function that is replaced must keep its result and the names of its
+/// arguments, a view its columns. What triggers and users' views need stays and is replaced.
+const CLEAR: &str = include_str!("sql/clear.sql");
 
 /// A string constant, whatever `standard_conforming_strings` says.
 fn quote_literal(text: &str) -> String {

@@ -300,6 +300,13 @@ impl ServerConnection {
         }
     }
 
+    /// Whether the prologue, not being in a block, would make one of what follows: PostgreSQL (18, perhaps late releases of 16 and
+    /// 17) takes messages without Sync between them for an implicit transaction block, which a simple Query joins and does not end.
+    pub(crate) fn opens_implicit_block(&self) -> bool {
+        let version = self.parameters.get("server_version").and_then(|it| it.get(..2));
+        version != Some("15")
+    }
+
     pub(crate) fn has_prologue(&self) -> bool {
         self.prologue > 0 || self.refused.is_some()
     }

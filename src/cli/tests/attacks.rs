@@ -8,8 +8,18 @@ use howdah_harness::group::{LocalGroup, Options};
 
 #[test]
 fn attacks_on_live_tables_do_not_get_in() {
-    let group =
-        LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &Options::default()).expect("the group starts");
+    check(&Options::default());
+}
+
+#[test]
+fn attacks_on_live_tables_do_not_get_in_on_postgres_18() {
+    if let Some(options) = Options::default().on_postgres_18() {
+        check(&options);
+    }
+}
+
+fn check(options: &Options) {
+    let group = LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), options).expect("the group starts");
     set_up(&group);
     for attack in ATTACKS {
         attack(&group);
@@ -68,14 +78,15 @@ fn a_forged_name_joins_no_transaction(group: &LocalGroup) {
 fn a_parallel_worker_sees_its_transaction(group: &LocalGroup) {
     let mut client = group.connect().expect("a connection");
     run(&mut client, "CREATE TABLE IF NOT EXISTS numbers AS SELECT generate_series(1, 100) AS i");
-    for setting in [
-        "parallel_setup_cost = 0",
-        "parallel_tuple_cost = 0",
-        "min_parallel_table_scan_size = 0",
-        "force_parallel_mode = on",
-    ] {
+    for setting in ["parallel_setup_cost = 0", "parallel_tuple_cost = 0", "min_parallel_table_scan_size = 0"]
+    {
         run(&mut client, &format!("SET {setting}"));
     }
+    // PostgreSQL 16 gave it another name.
+    run(
+        &mut client,
+        "SELECT set_config(name, 'on', false) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query')",
+    );
     run(&mut client, "BEGIN");
     run(&mut client, "INSERT INTO own VALUES (100, 'mine')");
     let reply = simple(&mut client, "SELECT DISTINCT count_own() FROM numbers");

@@ -11,8 +11,18 @@ use howdah_harness::group::{LocalGroup, Options};
 
 #[test]
 fn files_play_as_written() {
-    let group =
-        LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &Options::default()).expect("the group starts");
+    check(&Options::default());
+}
+
+#[test]
+fn files_play_as_written_on_postgres_18() {
+    if let Some(options) = Options::default().on_postgres_18() {
+        check(&options);
+    }
+}
+
+fn check(options: &Options) {
+    let group = LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), options).expect("the group starts");
     let mut differences = String::new();
     for file in files() {
         let mut client = group.connect_superuser().expect("a connection");

@@ -48,6 +48,25 @@ fn a_role_that_a_superuser_took_stays_with_his_session() {
     assert_eq!(client.rows("SELECT current_user").expect("an answer"), [[Some("postgres".to_owned())]]);
 }
 
+/// PostgreSQL 18 makes an implicit block of settings that come in front of a statement, and leaves its end to whoever knows.
+#[test]
+fn a_statement_behind_settings_commits_by_itself_on_postgres_18() {
+    let Some(options) = (Options { workers: 1, ..Options::default() }).on_postgres_18() else { return };
+    let group = LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &options).expect("the group starts");
+    let mut client = group.connect().expect("a connection");
+    let mut other = group.connect().expect("another connection");
+    client.rows("CREATE TABLE notes (id int)").expect("a local table");
+    client.rows("SET work_mem = '5MB'").expect("a setting");
+    client.rows("SET statement_timeout = '1min'").expect("another setting");
+    // The backend goes to the other session and comes back: both settings stand in front of the INSERT.
+    for n in 0..3 {
+        other.rows("SELECT 1").expect("an answer");
+        client.rows(&format!("INSERT INTO notes VALUES ({n})")).expect("a row");
+        let count = other.rows("SELECT count(*) FROM notes").expect("a count");
+        assert_eq!(count, [[Some((n + 1).to_string())]]);
+    }
+}
+
 fn refused(client: &mut Client, sql: &str, round: u32) {
     let error = client.simple(sql).expect("an answer").error;
     let sqlstate = error.map(|it| it.sqlstate);

@@ -86,6 +86,10 @@ END
 $function$;
 REVOKE ALL ON FUNCTION howdah.make_owned(oid) FROM PUBLIC;
 
+-- Those that an older version has made.
+SELECT howdah.make_owned(owner) FROM (
+    SELECT DISTINCT proowner AS owner FROM pg_proc WHERE pronamespace = 'howdah_owner'::regnamespace) owners;
+
 -- Makes sure that the functions of an owner exist. Run in a transaction of its own where possible, because a second
 -- caller waits for the first one's commit.
 CREATE OR REPLACE FUNCTION howdah.own(key text, owner_name text) RETURNS void

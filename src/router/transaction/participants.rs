@@ -36,7 +36,8 @@ impl Session {
             let options = in_progress
                 && (begin.to_ascii_lowercase().contains("isolation")
                     || opening.iter().any(|it| matches!(it, Step::Command(_))));
-            if (begins_otherwise || options) && connection.has_prologue() {
+            let block = !in_progress && connection.opens_implicit_block();
+            if (begins_otherwise || options || block) && connection.has_prologue() {
                 connection.queue_sync();
                 connection.flush().await?;
                 connection.finish().await?;
