@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::{NodeAddress, RouterConfig};
 use crate::connect::Connector;
+use crate::defaults::Defaults;
 use crate::error::{Error, Result};
 use crate::router::publish;
 use crate::server::{ServerConnection, Startup};
@@ -23,6 +24,7 @@ pub(crate) struct Control {
     pub(crate) database: String,
     pub(crate) connector: Connector,
     pub(crate) catalog: Arc<watch::Sender<Arc<Catalog>>>,
+    pub(crate) defaults: Arc<Defaults>,
 }
 
 /// A notification may be lost with its connection; the version is looked at this often besides.
@@ -34,6 +36,7 @@ impl Control {
         config: &RouterConfig,
         connector: Connector,
         catalog: Arc<watch::Sender<Arc<Catalog>>>,
+        defaults: Arc<Defaults>,
     ) -> Self {
         Self {
             address: config.coordinator.clone(),
@@ -41,6 +44,7 @@ impl Control {
             database: config.database.clone(),
             connector,
             catalog,
+            defaults,
         }
     }
 
@@ -62,6 +66,7 @@ impl Control {
         connection.run("LISTEN howdah_catalog").await?;
         loop {
             let heard = connection.notifications();
+            self.defaults.load(&mut connection).await?;
             self.load(&mut connection).await?;
             // What was notified while the catalog was being read may not be in it.
             if heard != connection.notifications() {

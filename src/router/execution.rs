@@ -10,6 +10,7 @@ use howdah_planner::Planned;
 use howdah_sql::{Literal, Statement};
 
 use crate::error::{Error, Result};
+use crate::executor::Pace;
 
 /// All that the executor needs to know of one execution.
 #[derive(Clone, Copy)]
@@ -25,6 +26,8 @@ pub(crate) struct Execution<'a> {
     pub(crate) literals: &'a [Literal],
     /// The client's parameters; `None` in the simple protocol, where the result begins with a RowDescription.
     pub(crate) bind: Option<&'a frontend::Bind<'a>>,
+    /// How long tasks of this plan take.
+    pub(crate) pace: &'a Pace,
     /// What the coordinator said of the statement.
     pub(crate) description: &'a Description,
     /// Whether the client's bytes are UTF-8.

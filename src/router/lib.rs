@@ -10,6 +10,7 @@ mod tls;
 
 mod cancel;
 mod control;
+mod defaults;
 mod pool;
 mod prepared;
 mod server;

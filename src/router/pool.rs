@@ -148,6 +148,33 @@ impl Pools {
         }
     }
 
+    /// A connection beyond the one that a session needs. Nobody waits for it, and it is nobody's loss: there is none once
+    /// the pool has lent half of what it may, or `most` of them.
+    pub(crate) fn spare(&self, pool: &Arc<Pool>, session: u64, most: Option<usize>) -> Option<Spare> {
+        self.follow_addresses();
+        loop {
+            match pool.take_spare(session, most)? {
+                Turn::Idle(mut connection) => {
+                    if connection.is_alive() {
+                        return Some(Spare::Ready(pool.lend(connection)));
+                    }
+                    drop(connection);
+                    pool.release_slot();
+                }
+                Turn::Open => return Some(Spare::Slot(Slot(Some(pool.clone())))),
+                Turn::Wait(_) => return None,
+            }
+        }
+    }
+
+    /// Opens it, unless it is open.
+    pub(crate) async fn open_spare(&self, spare: Spare) -> Result<PooledConnection> {
+        match spare {
+            Spare::Ready(connection) => Ok(connection),
+            Spare::Slot(slot) => self.open_in(slot).await,
+        }
+    }
+
     /// The pool itself, for callers that come often.
     pub(crate) fn pool(&self, group: GroupId, user: &str, database: &str) -> Arc<Pool> {
         let key = Key { group, user: user.to_owned(), database: database.to_owned() };
@@ -210,7 +237,13 @@ impl Pools {
 
     /// Opens a connection for a slot that is already counted.
     async fn open(&self, pool: &Arc<Pool>) -> Result<PooledConnection> {
-        let slot = Slot(Some(pool));
+        self.open_in(Slot(Some(pool.clone()))).await
+    }
+
+    async fn open_in(&self, slot: Slot) -> Result<PooledConnection> {
+        let Some(pool) = slot.0.clone() else {
+            return Err(Error::Internal("a slot of no pool".to_owned()));
+        };
         let Key { group, user, database } = &pool.key;
         let address = self.address_soon(*group).await?;
         let opening = async {
@@ -237,18 +270,24 @@ impl Pools {
     }
 }
 
-/// Gives the slot back if opening fails or is cancelled.
-struct Slot<'a>(Option<&'a Arc<Pool>>);
+/// The right to open a connection. Given back if opening fails or is cancelled.
+pub(crate) struct Slot(Option<Arc<Pool>>);
 
-impl Slot<'_> {
+/// A connection beyond the one that a session needs, or the right to open it.
+pub(crate) enum Spare {
+    Ready(PooledConnection),
+    Slot(Slot),
+}
+
+impl Slot {
     fn keep(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Slot<'_> {
+impl Drop for Slot {
     fn drop(&mut self) {
-        if let Some(pool) = self.0 {
+        if let Some(pool) = &self.0 {
             pool.release_slot();
         }
     }
@@ -288,6 +327,29 @@ impl Pool {
         let (sender, receiver) = oneshot::channel();
         state.waiting.push_back(sender);
         Ok(Turn::Wait(receiver))
+    }
+
+    /// Never takes what others wait for, and leaves half of the pool to those who need it.
+    fn take_spare(&self, session: u64, most: Option<usize>) -> Option<Turn> {
+        let mut state = self.lock();
+        state.waiting.retain(|it| !it.is_closed());
+        let lent = state.open - state.idle.len();
+        if !state.waiting.is_empty() || most.unwrap_or(usize::MAX).min(self.max / 2) <= lent {
+            return None;
+        }
+        let own = state.idle.iter().rposition(|it| it.connection.owner() == session);
+        match own.or(state.idle.len().checked_sub(1)) {
+            Some(at) => Some(Turn::Idle(state.idle.swap_remove(at).connection)),
+            None => {
+                state.open += 1;
+                Some(Turn::Open)
+            }
+        }
+    }
+
+    /// Whether sessions wait for a connection.
+    fn is_wanted(&self) -> bool {
+        self.lock().waiting.iter().any(|it| !it.is_closed())
     }
 
     fn lend(self: &Arc<Self>, connection: Box<ServerConnection>) -> PooledConnection {
@@ -349,6 +411,11 @@ impl Pool {
 }
 
 impl PooledConnection {
+    /// Whether others wait for a connection of its pool.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.pool.is_wanted()
+    }
+
     /// From now on a cancel of this session reaches the connection.
     pub(crate) fn attach(&mut self, targets: &Arc<CancelTargets>) {
         targets.add(Target {

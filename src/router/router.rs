@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cancel::CancelRegistry;
 use crate::config::RouterConfig;
 use crate::control::load_catalog;
+use crate::defaults::Defaults;
 use crate::error::Result;
 use crate::loopback::{Registry, WorkerAccess};
 use crate::pool::Pools;
@@ -22,6 +23,7 @@ pub(crate) struct Router {
     pub(crate) pools: Pools,
     pub(crate) recovery: Recovery,
     pub(crate) catalog: Arc<watch::Sender<Arc<Catalog>>>,
+    pub(crate) defaults: Arc<Defaults>,
     pub(crate) plans: PlanCache,
     pub(crate) cancels: Arc<CancelRegistry>,
     /// Which session holds which backend of the coordinator.

@@ -56,7 +56,9 @@ pub async fn run(config: RouterConfig, shutdown: CancellationToken) -> Result<()
         let loopback = loopback.map_err(|error| start_error(&path.display().to_string(), &error))?;
         tasks.spawn(loopback.run(shutdown.clone()));
     }
-    tasks.spawn(Control::new(&router.config, connector, sender).run(shutdown.clone()));
+    tasks.spawn(
+        Control::new(&router.config, connector, sender, router.defaults.clone()).run(shutdown.clone()),
+    );
     tasks.spawn(reap(router.clone(), shutdown.clone()));
     first_catalog(catalog, &shutdown).await;
     tasks.spawn(recovery::run(router.clone(), shutdown.clone()));
@@ -94,6 +96,7 @@ fn assemble(
         pools,
         recovery: Recovery::new(u64::from_be_bytes(name)),
         catalog,
+        defaults: Arc::default(),
         plans: PlanCache::new(config.limits.cached_plans),
         cancels: Arc::new(CancelRegistry::default()),
         registry: Registry::default(),

@@ -1,7 +1,7 @@
-//! COPY TO STDOUT: the shards' own COPY TO, all workers at the same time.
+//! COPY TO STDOUT: the shards' own COPY TO, on all workers at the same time.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use howdah_catalog::{GroupId, Table};
+use howdah_catalog::{ShardInterval, Table};
 use howdah_pg::wire::{Format as WireFormat, backend};
 use howdah_sql::ast::CopyStmt;
 
@@ -9,8 +9,7 @@ use super::format::Format;
 use super::options::{Options, columns_of};
 use crate::client::Client;
 use crate::error::Result;
-use crate::executor::{Sink, gather};
-use crate::server::ServerConnection;
+use crate::executor::{Access, Form, Lanes, Sink, Task};
 use crate::session::Session;
 use crate::settings::quote_identifier;
 
@@ -20,30 +19,18 @@ const BINARY_HEADER: usize = 19;
 pub(super) async fn run(session: &mut Session, statement: &CopyStmt, table: &Table) -> Result<()> {
     let options = Options::of(statement)?;
     let columns = columns_of(statement, table)?;
-    let mut groups: Vec<GroupId> = table.shards().iter().map(|it| it.group).collect();
-    groups.sort();
-    groups.dedup();
-    for group in &groups {
-        let connection = session.participant(*group).await?;
-        for shard in table.shards().iter().filter(|it| it.group == *group) {
-            let names: Vec<String> = columns.iter().map(|it| quote_identifier(it)).collect();
-            connection.queue_query(&format!(
-                "COPY {}.{} ({}) TO STDOUT {}",
-                quote_identifier(&table.schema),
-                quote_identifier(&table.shard_name(shard.id)),
-                names.join(", "),
-                options.for_shard()
-            ));
-        }
-        connection.flush().await?;
-    }
+    let names: Vec<String> = columns.iter().map(|it| quote_identifier(it)).collect();
+    let task = |shard: &ShardInterval| {
+        let schema = quote_identifier(&table.schema);
+        let name = quote_identifier(&table.shard_name(shard.id));
+        Task::new(shard.group, format!("SELECT {} FROM {schema}.{name}", names.join(", ")))
+    };
+    let tasks = table.shards().iter().map(task).collect();
+    let form = Form::Copy { options: options.for_shard(), catalog: session.catalog() };
+    let mut lanes = Lanes::start(session, form, tasks, Access::Read).await?;
     begin_output(session, &options, &columns);
-    let Session { transaction, client, .. } = session;
-    let connections = transaction.connections().filter(|it| groups.contains(&it.0)).map(|it| it.1);
-    let mut connections: Vec<&mut ServerConnection> = connections.collect();
-    let mut output = Output { format: options.format.clone() };
-    let summary = gather(&mut connections, client, &mut output).await?.finish();
-    let summary = summary.map_err(|error| crate::executor::without_shards(error, &session.catalog()))?;
+    lanes.read(session, &mut Output { format: options.format.clone() }).await?;
+    let summary = lanes.finish(session).await?;
     if options.format == Format::Binary {
         backend::put_copy_data(session.client.buffer(), &(-1i16).to_be_bytes());
     }
@@ -118,7 +105,7 @@ struct Output {
 }
 
 impl Sink for Output {
-    fn row(&mut self, _source: usize, data: &Bytes, client: &mut Client) -> Result<()> {
+    fn row(&mut self, data: &Bytes, client: &mut Client) -> Result<()> {
         if self.format != Format::Binary {
             backend::put_copy_data(client.buffer(), data);
             return Ok(());

@@ -7,12 +7,12 @@ use howdah_pg::TypeOid;
 use howdah_pg::wire::{Format, frontend};
 use howdah_planner::{Combine, CombinePiece};
 
-use super::gather::{Sink, Summary};
+use super::for_client;
 use super::intermediate::{Arrays, Encoding, IN_MEMORY, PORTION, Rows, Table, from_arrays, type_names};
+use super::lanes::Lanes;
 use super::live;
-use super::multi_shard::{receive, receive_some};
-use super::rows::Nowhere;
-use super::task::{RowFormats, Task};
+use super::summary::Sink;
+use super::task::RowFormats;
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::execution::Execution;
@@ -41,7 +41,7 @@ impl Collector {
 }
 
 impl Sink for Collector {
-    fn row(&mut self, _source: usize, row: &Bytes, _client: &mut Client) -> Result<()> {
+    fn row(&mut self, row: &Bytes, _client: &mut Client) -> Result<()> {
         self.rows.push(row);
         Ok(())
     }
@@ -57,24 +57,26 @@ enum Relation {
     Table(Table),
 }
 
-/// Reads the answers to the tasks, runs the combine query over them, and relays its rows to the client.
+/// Reads the lanes, runs the combine query over their rows, and relays its own to the client. `worker` is the one whose
+/// columns are known.
 pub(super) async fn run(
     session: &mut Session,
     execution: &Execution<'_>,
-    tasks: &[Task],
+    mut lanes: Lanes<'_>,
+    worker: GroupId,
     combine: &Combine,
     mut collector: Collector,
-    mut summary: Summary,
 ) -> Result<()> {
     // Without columns there is nothing to be stored but a number.
     if combine.columns == 0 {
         collector.capacity = usize::MAX;
     }
-    if !receive_some(session, tasks, &mut collector, &mut summary).await? {
-        return run_stored(session, execution, tasks, combine, collector, summary).await;
+    lanes.read(session, &mut collector).await?;
+    if !lanes.is_done() {
+        return run_stored(session, execution, lanes, combine, collector).await;
     }
-    let columns = summary.finish()?.columns.unwrap_or_default();
-    let types = type_names(session, &columns, tasks[0].group).await?;
+    let columns = lanes.finish(session).await?.columns.unwrap_or_default();
+    let types = type_names(session, &columns, worker).await?;
     query(session, execution, combine, &types, &Relation::Arrays(collector.rows)).await
 }
 
@@ -82,20 +84,15 @@ pub(super) async fn run(
 async fn run_stored(
     session: &mut Session,
     execution: &Execution<'_>,
-    tasks: &[Task],
+    mut lanes: Lanes<'_>,
     combine: &Combine,
     mut collector: Collector,
-    mut summary: Summary,
 ) -> Result<()> {
-    let stored = store(session, tasks, &mut collector, &mut summary).await;
-    if !matches!(stored, Ok(Some(_))) {
-        // The workers have more to say, which nobody needs.
-        receive(session, tasks, &mut Nowhere).await.map(drop).or_else(|error| match error {
-            Error::Postgres(_) => Ok(()),
-            lost => Err(lost),
-        })?;
-    }
+    let stored = store(session, &mut lanes, &mut collector).await;
+    // If they are not all stored, the workers have more to say, which nobody needs.
+    let finished = lanes.finish(session).await;
     let Some((types, table)) = stored? else { return live::run(session, execution).await };
+    finished?;
     let relation = Relation::Table(table);
     query(session, execution, combine, &types, &relation).await?;
     match relation {
@@ -107,12 +104,11 @@ async fn run_stored(
 /// Stores what was collected and all that follows; none if the transaction may only read.
 async fn store(
     session: &mut Session,
-    tasks: &[Task],
+    lanes: &mut Lanes<'_>,
     collector: &mut Collector,
-    summary: &mut Summary,
 ) -> Result<Option<(Vec<String>, Table)>> {
     session.transaction.open_statement();
-    let columns = summary.columns.clone().unwrap_or_default();
+    let columns = lanes.summary().columns.clone().unwrap_or_default();
     if columns.iter().any(|it| it.type_oid.is_user_defined()) {
         // Only the workers know these by their numbers, and they are busy.
         return Ok(None);
@@ -123,24 +119,21 @@ async fn store(
         return Ok(None);
     };
     collector.capacity = PORTION;
-    let filled = fill(session, tasks, collector, summary, &mut table).await;
+    let filled = fill(session, lanes, collector, &mut table).await;
     filled.and(table.finish(session).await)?;
     Ok(Some((types, table)))
 }
 
 async fn fill(
     session: &mut Session,
-    tasks: &[Task],
+    lanes: &mut Lanes<'_>,
     collector: &mut Collector,
-    summary: &mut Summary,
     table: &mut Table,
 ) -> Result<()> {
-    let mut done = false;
-    while !done {
+    while !lanes.is_done() {
         table.push(session, &mut collector.rows).await?;
-        done = receive_some(session, tasks, collector, summary).await?;
+        lanes.read(session, collector).await?;
     }
-    std::mem::take(summary).finish()?;
     if collector.rows.is_empty() { Ok(()) } else { table.push(session, &mut collector.rows).await }
 }
 
@@ -169,7 +162,8 @@ async fn query(
     frontend::put_execute(buffer, b"", 0);
     coordinator.queue_sync();
     coordinator.flush().await?;
-    relay(session).await
+    // Its text is not the client's.
+    relay(session).await.map_err(|error| for_client(error, "", execution))
 }
 
 /// Passes the rows of the coordinator on to the client.

@@ -9,7 +9,7 @@ use howdah_planner::{InsertValues, Template};
 use super::multi_shard::write;
 use super::shard_key::{null_key, shard_of, value_of};
 use super::task::{Parameters, Task};
-use super::{for_client, rendering, time_constant};
+use super::{rendering, time_constant};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::session::Session;
@@ -32,8 +32,7 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: 
     });
     let tasks: Vec<Task> = tasks.collect::<Result<_>>()?;
     execution.put_description(session.client.buffer());
-    let result = write(session, execution, &tasks, None).await;
-    result.map_err(|error| for_client(error, &tasks[0].text, execution))
+    write(session, execution, tasks, None).await
 }
 
 /// Evaluates expressions on the coordinator, in order, in one flight; each result as text.

@@ -18,7 +18,7 @@ use super::multi_shard::write;
 use super::rows::values;
 use super::shard_key::{KeyValue, null_key, shard_of};
 use super::task::{Parameters, Task};
-use super::{for_client, rendering, time_constant};
+use super::{rendering, time_constant};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::server::error_fields;
@@ -48,8 +48,7 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: 
         Ok(Task { group: table.shards()[shard].group, text, arrays: Arrays::of(&rows, width) })
     });
     let tasks: Vec<Task> = tasks.collect::<Result<_>>()?;
-    let result = write(session, execution, &tasks, None).await;
-    result.map_err(|error| for_client(error, &tasks[0].text, execution))
+    write(session, execution, tasks, None).await
 }
 
 /// The source as it stands if its columns have the table's types already, else with conversions.

@@ -1,8 +1,10 @@
 //! Rows of several workers in one order, and LIMIT and OFFSET above them.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use howdah_catalog::GroupId;
 use howdah_pg::datum::{is_ordered_here, ordinal};
 use howdah_pg::wire::backend::ColumnDescription;
 use howdah_pg::wire::{ErrorFields, Format};
@@ -10,14 +12,13 @@ use howdah_pg::{SqlState, TypeOid};
 use howdah_planner::{Bound, Combine, SortKey};
 
 use super::combine::{self, Collector};
-use super::gather::{Summary, gather};
-use super::multi_shard::{groups, send};
-use super::rows::{ClientRows, Nowhere, push_prefix, values};
-use super::task::{RowFormats, Task};
-use crate::client::Client;
+use super::lanes::{Access, Lanes};
+use super::multi_shard;
+use super::rows::{ClientRows, push_prefix, values};
+use super::summary::Sink;
+use super::task::{Form, RowFormats, Task};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
-use crate::server::ServerConnection;
 use crate::session::Session;
 
 /// Which of the rows the client gets.
@@ -28,6 +29,11 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// How many rows of a task, or of all, may be needed.
+    pub(super) fn wanted(self) -> Option<u64> {
+        self.limit.and_then(|it| it.checked_add(self.offset))
+    }
+
     pub(super) fn of(limit: Option<Bound>, offset: Option<Bound>, execution: &Execution<'_>) -> Result<Self> {
         let limit = value_of(limit, execution, SqlState::INVALID_ROW_COUNT_IN_LIMIT_CLAUSE, "LIMIT")?;
         let offset =
@@ -75,49 +81,53 @@ pub(super) struct Order<'a> {
     pub(super) output_columns: usize,
 }
 
-/// Whether one worker's shards may be put together with UNION ALL, which allows no row locks.
-pub(super) fn is_mergeable(execution: &Execution<'_>) -> bool {
-    let text = String::from_utf8_lossy(execution.text).to_ascii_lowercase();
-    !(text.contains("for") && [" update", " share"].iter().any(|it| text.contains(it)))
-}
-
 /// One sorted stream per worker, merged. If the keys turn out to be of other types than are compared here, the
 /// coordinator sorts.
 pub(super) async fn ordered(
     session: &mut Session,
     execution: &Execution<'_>,
-    tasks: &[Task],
+    tasks: Vec<Task>,
     order: &Order<'_>,
     window: Window,
     fallback: &Combine,
 ) -> Result<()> {
-    let tasks = per_worker(tasks, order, window);
-    // Hidden columns come behind the client's, so a list of formats would not fit.
-    let formats = match execution.bind {
-        Some(bind) if bind.result_formats.count() > 1 => {
-            RowFormats::Extended { hidden: fallback.columns.saturating_sub(order.output_columns) }
-        }
-        _ => RowFormats::Client,
-    };
-    send(session, execution, &tasks, &formats).await?;
-    let wanted = groups(&tasks);
+    let access = window.wanted().map_or(Access::Read, Access::ReadSome);
+    let form = Form::Statement { execution, formats: row_formats(execution, order, fallback) };
+    let mut lanes = Lanes::start(session, form, per_worker(&tasks, order, window), access).await?;
+    let mut heads = Vec::new();
+    for lane in 0..lanes.count() {
+        heads.push(lanes.next_row(session, lane).await?);
+    }
     // Dates are compared by what their text says; only ISO is read here.
     let iso = session.settings.get("DateStyle").is_none_or(|it| it.starts_with("ISO"));
-    let Session { transaction, client, .. } = session;
-    let connections = transaction.connections().filter(|it| wanted.contains(&it.0)).map(|it| it.1);
-    let mut connections: Vec<&mut ServerConnection> = connections.collect();
-    let mut summary = Summary::default();
-    let mut heads = Vec::with_capacity(connections.len());
-    for connection in &mut connections {
-        heads.push(next_row(connection, &mut summary, client).await);
-    }
-    let mut summary = summary.finish_or_drain(&mut connections, client).await?;
-    let columns = summary.columns.clone().unwrap_or_default();
+    let columns = lanes.summary().columns.clone().unwrap_or_default();
     let Some(keys) = Keys::of(order.keys, &columns, iso) else {
-        drop(connections);
-        return collect(session, execution, &tasks, heads, summary, fallback).await;
+        if lanes.summary().columns.iter().flatten().any(|it| it.format == Format::Binary) {
+            // Asked for in the client's format: run again, for text.
+            lanes.finish(session).await?;
+            return multi_shard::combine(session, execution, tasks, fallback).await;
+        }
+        let mut collector = Collector::new(&RowFormats::Text);
+        heads.iter().flatten().for_each(|it| collector.push(it));
+        return combine::run(session, execution, lanes, tasks[0].group, fallback, collector).await;
     };
     let mut rows = ClientRows::new(window);
+    let merged = pass_on(session, &mut lanes, &keys, heads, order.output_columns, &mut rows).await;
+    merged.unwrap_or_else(|error| lanes.fail(error));
+    lanes.finish(session).await?;
+    session.client.push_command_complete(&format!("SELECT {}", rows.passed()));
+    Ok(())
+}
+
+/// Merges the lanes' rows, of which the first are there.
+async fn pass_on(
+    session: &mut Session,
+    lanes: &mut Lanes<'_>,
+    keys: &Keys<'_>,
+    heads: Vec<Option<Bytes>>,
+    output_columns: usize,
+    rows: &mut ClientRows,
+) -> Result<()> {
     let mut heads: Vec<Option<Head>> =
         heads.into_iter().map(|row| row.map(|row| keys.head(row)).transpose()).collect::<Result<_>>()?;
     while let Some(first) = keys.first(&heads) {
@@ -126,98 +136,39 @@ pub(super) async fn ordered(
             break;
         }
         if rows.admit() {
-            push_prefix(client, &head.row, order.output_columns);
-            client.flush_if_full().await?;
+            push_prefix(&mut session.client, &head.row, output_columns);
+            session.client.flush_if_full().await?;
         }
-        let next = next_row(connections[first], &mut summary, client).await;
+        let next = lanes.next_row(session, first).await?;
         heads[first] = next.map(|row| keys.head(row)).transpose()?;
     }
-    let summary = summary.finish_or_drain(&mut connections, client).await?;
-    gather(&mut connections, client, &mut Nowhere).await?.finish()?;
-    drop(summary);
-    client.push_command_complete(&format!("SELECT {}", rows.passed()));
     Ok(())
 }
 
-impl Summary {
-    /// Before an error is raised the connections are brought in order.
-    async fn finish_or_drain(
-        self,
-        connections: &mut [&mut ServerConnection],
-        client: &mut Client,
-    ) -> Result<Self> {
-        match self.finish() {
-            Ok(summary) => Ok(summary),
-            Err(error) => {
-                gather(connections, client, &mut Nowhere).await?;
-                Err(error)
-            }
+/// Hidden columns come behind the client's, so a list of formats would not fit.
+fn row_formats(execution: &Execution<'_>, order: &Order<'_>, fallback: &Combine) -> RowFormats {
+    match execution.bind {
+        Some(bind) if bind.result_formats.count() > 1 => {
+            RowFormats::Extended { hidden: fallback.columns.saturating_sub(order.output_columns) }
         }
+        _ => RowFormats::Client,
     }
 }
 
 /// The tasks of one worker as one query, sorted.
 fn per_worker(tasks: &[Task], order: &Order<'_>, window: Window) -> Vec<Task> {
     let keys: Vec<String> = order.keys.iter().map(sort_clause).collect();
-    let limit = window.limit.and_then(|it| it.checked_add(window.offset));
-    let limit = limit.map_or(String::new(), |it| format!(" LIMIT {it}"));
-    let one = |group| {
-        let texts: Vec<&str> =
-            tasks.iter().filter(|it| it.group == group).map(|it| it.text.as_str()).collect();
-        let text = match texts.as_slice() {
-            [only] => (*only).to_owned(),
-            several => format!("({}) ORDER BY {}{limit}", several.join(") UNION ALL ("), keys.join(", ")),
-        };
-        Task::new(group, text)
-    };
-    groups(tasks).into_iter().map(one).collect()
+    let limit = window.wanted().map_or(String::new(), |it| format!(" LIMIT {it}"));
+    let end = format!(" ORDER BY {}{limit}", keys.join(", "));
+    let groups: BTreeSet<GroupId> = tasks.iter().map(|it| it.group).collect();
+    let of = |group| tasks.iter().filter(|it| it.group == group).cloned().collect();
+    groups.into_iter().filter_map(|it| Task::joined(of(it), &end)).collect()
 }
 
 fn sort_clause(key: &SortKey) -> String {
     let direction = if key.descending { "DESC" } else { "ASC" };
     let nulls = if key.nulls_first { "FIRST" } else { "LAST" };
     format!("{} {direction} NULLS {nulls}", key.column + 1)
-}
-
-/// The next row of one worker; `None` when it has no more, or failed.
-async fn next_row(
-    connection: &mut ServerConnection,
-    summary: &mut Summary,
-    client: &mut Client,
-) -> Option<Bytes> {
-    while connection.is_busy() {
-        match connection.next_message().await {
-            Ok(message) if message.tag == b'D' => return Some(message.body),
-            Ok(message) => summary.note(&message, client),
-            Err(error) => summary.fail(error),
-        }
-        if connection.is_broken() {
-            connection.give_up();
-        }
-    }
-    None
-}
-
-/// Feeds rows that are not compared here to the combine query.
-async fn collect(
-    session: &mut Session,
-    execution: &Execution<'_>,
-    tasks: &[Task],
-    heads: Vec<Option<Bytes>>,
-    summary: Summary,
-    fallback: &Combine,
-) -> Result<()> {
-    let mut collector = Collector::new(&RowFormats::Text);
-    if summary.columns.iter().flatten().any(|it| it.format == Format::Binary) {
-        // Asked for in the client's format: run again, for text.
-        super::multi_shard::receive(session, tasks, &mut Nowhere).await?;
-        send(session, execution, tasks, &RowFormats::Text).await?;
-        return combine::run(session, execution, tasks, fallback, collector, Summary::default()).await;
-    }
-    for row in heads.into_iter().flatten() {
-        collector.push(&row);
-    }
-    combine::run(session, execution, tasks, fallback, collector, summary).await
 }
 
 struct Head {

@@ -6,22 +6,30 @@
 
 mod combine;
 mod explain;
-mod gather;
 mod insert;
 mod insert_select;
 mod intermediate;
+mod lane;
+mod lanes;
+mod limits;
 mod live;
 mod merge;
 mod multi_shard;
+mod pace;
 mod rows;
 mod shard_key;
+mod stop;
+mod summary;
 mod task;
 
 use howdah_planner::Plan;
 use howdah_sql::Statement;
 
-pub(crate) use self::gather::{Sink, gather};
+pub(crate) use self::lanes::{Access, Lanes};
+pub(crate) use self::pace::Pace;
 pub(crate) use self::shard_key::{KeyValue, hash, null_key, shard_of};
+pub(crate) use self::summary::Sink;
+pub(crate) use self::task::{Form, Task};
 
 use howdah_catalog::Catalog;
 

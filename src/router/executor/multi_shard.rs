@@ -7,14 +7,14 @@ use howdah_catalog::{Catalog, GroupId, Table};
 use howdah_pg::TypeOid;
 use howdah_pg::wire::backend::{self, ColumnDescription};
 use howdah_planner::{Merge, MultiShard};
-use howdah_sql::Kind;
+use howdah_sql::{Kind, NodeEnum};
 
 use super::combine::{self, Collector};
-use super::gather::{Sink, Summary, gather, gather_some};
+use super::lanes::{Access, Lanes};
 use super::merge::{self, Window};
 use super::rows::ClientRows;
-use super::task::{ColumnFormat, RowFormats, Task, queue_description, queue_task};
-use super::{for_client, rendering, time_constant};
+use super::task::{ColumnFormat, Form, RowFormats, Task, queue_description};
+use super::{rendering, time_constant};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::server::{ServerConnection, error_fields};
@@ -26,21 +26,10 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: 
     let time = time_constant(session, plan.uses_time).await?;
     let tasks = tasks(plan, execution, &anchor, time.as_deref())?;
     execution.put_description(session.client.buffer());
-    let result = merge(session, execution, plan, &anchor, &tasks).await;
-    result.map_err(|error| for_client(error, &tasks[0].text, execution))
-}
-
-async fn merge(
-    session: &mut Session,
-    execution: &Execution<'_>,
-    plan: &MultiShard,
-    anchor: &Table,
-    tasks: &[Task],
-) -> Result<()> {
     match &plan.merge {
         Merge::Modified => {
             let serialised = !matches!(execution.statement.kind(), Kind::Insert);
-            write(session, execution, tasks, serialised.then_some(anchor)).await
+            write(session, execution, tasks, serialised.then_some(&anchor)).await
         }
         Merge::Concat { limit, offset } => {
             let window = Window::of(*limit, *offset, execution)?;
@@ -50,13 +39,17 @@ async fn merge(
         Merge::Ordered { keys, output_columns, limit, offset, fallback } => {
             let window = Window::of(*limit, *offset, execution)?;
             let order = merge::Order { keys, output_columns: *output_columns };
-            if merge::is_mergeable(execution) {
-                merge::ordered(session, execution, tasks, &order, window, fallback).await
-            } else {
-                combine(session, execution, tasks, fallback).await
+            match locks_rows(execution) {
+                true => combine(session, execution, tasks, fallback).await,
+                false => merge::ordered(session, execution, tasks, &order, window, fallback).await,
             }
         }
     }
+}
+
+/// FOR UPDATE and its like, which allow no UNION ALL.
+fn locks_rows(execution: &Execution<'_>) -> bool {
+    matches!(execution.statement.node(), NodeEnum::SelectStmt(it) if !it.locking_clause.is_empty())
 }
 
 pub(super) fn anchor(catalog: &Catalog, plan: &MultiShard) -> Result<Arc<Table>> {
@@ -81,76 +74,38 @@ pub(super) fn tasks(
     indexes.iter().map(task).collect()
 }
 
-pub(super) fn groups(tasks: &[Task]) -> BTreeSet<GroupId> {
-    tasks.iter().map(|it| it.group).collect()
-}
-
-/// Sends each worker its tasks in one write.
-pub(super) async fn send(
-    session: &mut Session,
-    execution: &Execution<'_>,
-    tasks: &[Task],
-    formats: &RowFormats,
-) -> Result<()> {
-    for group in groups(tasks) {
-        let connection = session.participant(group).await?;
-        for (number, task) in tasks.iter().filter(|it| it.group == group).enumerate() {
-            queue_task(connection, task, execution, formats, number == 0);
-        }
-        connection.queue_sync();
-    }
-    for (_, connection) in session.transaction.connections().filter(|it| groups(tasks).contains(&it.0)) {
-        connection.flush().await?;
-    }
-    Ok(())
-}
-
-/// Reads all answers of the workers that have tasks.
-pub(super) async fn receive(session: &mut Session, tasks: &[Task], sink: &mut dyn Sink) -> Result<Summary> {
-    let wanted = groups(tasks);
-    let Session { transaction, client, .. } = session;
-    let connections = transaction.connections().filter(|it| wanted.contains(&it.0)).map(|it| it.1);
-    let mut connections: Vec<&mut ServerConnection> = connections.collect();
-    gather(&mut connections, client, sink).await?.finish()
-}
-
-/// The same until the sink is full; true if nothing is left to be read.
-pub(super) async fn receive_some(
-    session: &mut Session,
-    tasks: &[Task],
-    sink: &mut dyn Sink,
-    summary: &mut Summary,
-) -> Result<bool> {
-    let wanted = groups(tasks);
-    let Session { transaction, client, .. } = session;
-    let connections = transaction.connections().filter(|it| wanted.contains(&it.0)).map(|it| it.1);
-    let mut connections: Vec<&mut ServerConnection> = connections.collect();
-    gather_some(&mut connections, client, sink, summary).await
-}
-
 async fn concat(
     session: &mut Session,
     execution: &Execution<'_>,
-    tasks: &[Task],
+    tasks: Vec<Task>,
     window: Window,
 ) -> Result<()> {
-    send(session, execution, tasks, &RowFormats::Client).await?;
-    let mut sink = ClientRows::new(window);
-    receive(session, tasks, &mut sink).await?;
-    session.client.push_command_complete(&format!("SELECT {}", sink.passed()));
+    let access = match (locks_rows(execution), window.wanted()) {
+        (true, _) => Access::Write,
+        (false, None) => Access::Read,
+        (false, Some(rows)) => Access::ReadSome(rows),
+    };
+    let form = Form::Statement { execution, formats: RowFormats::Client };
+    let mut lanes = Lanes::start(session, form, tasks, access).await?;
+    let mut rows = ClientRows::new(window);
+    lanes.read(session, &mut rows).await?;
+    lanes.finish(session).await?;
+    session.client.push_command_complete(&format!("SELECT {}", rows.passed()));
     Ok(())
 }
 
-async fn combine(
+pub(super) async fn combine(
     session: &mut Session,
     execution: &Execution<'_>,
-    tasks: &[Task],
+    tasks: Vec<Task>,
     combine: &howdah_planner::Combine,
 ) -> Result<()> {
     let formats = exact_formats(session, execution, &tasks[0]).await?;
-    send(session, execution, tasks, &formats).await?;
+    let worker = tasks[0].group;
     let collector = Collector::new(&formats);
-    combine::run(session, execution, tasks, combine, collector, Summary::default()).await
+    let access = if locks_rows(execution) { Access::Write } else { Access::Read };
+    let lanes = Lanes::start(session, Form::Statement { execution, formats }, tasks, access).await?;
+    combine::run(session, execution, lanes, worker, combine, collector).await
 }
 
 /// In which formats intermediate rows lose nothing. Text does, but for floats of which the session wants to
@@ -201,7 +156,7 @@ async fn describe(
 pub(super) async fn write(
     session: &mut Session,
     execution: &Execution<'_>,
-    tasks: &[Task],
+    tasks: Vec<Task>,
     serialised: Option<&Table>,
 ) -> Result<()> {
     // One statement on one node commits by itself.
@@ -211,13 +166,13 @@ pub(super) async fn write(
     if let Some(table) = serialised {
         lock_table(session, table).await?;
     }
-    session.join(groups(tasks)).await?;
-    for group in groups(tasks) {
-        session.transaction.mark_writer(group);
-    }
-    send(session, execution, tasks, &RowFormats::Client).await?;
-    let mut sink = ClientRows::new(Window::default());
-    let summary = receive(session, tasks, &mut sink).await?;
+    let groups: BTreeSet<GroupId> = tasks.iter().map(|it| it.group).collect();
+    session.join(groups.iter().copied()).await?;
+    groups.iter().for_each(|it| session.transaction.mark_writer(*it));
+    let form = Form::Statement { execution, formats: RowFormats::Client };
+    let mut lanes = Lanes::start(session, form, tasks, Access::Write).await?;
+    lanes.read(session, &mut ClientRows::new(Window::default())).await?;
+    let summary = lanes.finish(session).await?;
     session.end_statement().await?;
     session.client.push_command_complete(&summary.tag());
     Ok(())

@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, Bytes};
 
-use super::gather::Sink;
 use super::merge::Window;
+use super::summary::Sink;
 use crate::client::Client;
 use crate::error::Result;
 
@@ -24,11 +24,6 @@ impl ClientRows {
         self.passed
     }
 
-    /// Whether further rows would be dropped.
-    pub(super) fn is_full(&self) -> bool {
-        self.window.limit.is_some_and(|it| self.passed >= it)
-    }
-
     /// Counts one more row; true if the client is to have it.
     pub(super) fn admit(&mut self) -> bool {
         self.seen += 1;
@@ -39,20 +34,15 @@ impl ClientRows {
 }
 
 impl Sink for ClientRows {
-    fn row(&mut self, _source: usize, row: &Bytes, client: &mut Client) -> Result<()> {
+    fn row(&mut self, row: &Bytes, client: &mut Client) -> Result<()> {
         if self.admit() {
             client.push(b'D', row);
         }
         Ok(())
     }
-}
 
-/// Drops everything.
-pub(super) struct Nowhere;
-
-impl Sink for Nowhere {
-    fn row(&mut self, _source: usize, _row: &Bytes, _client: &mut Client) -> Result<()> {
-        Ok(())
+    fn is_full(&self) -> bool {
+        self.window.limit.is_some_and(|it| it <= self.passed)
     }
 }
 

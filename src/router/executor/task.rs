@@ -1,11 +1,15 @@
 //! One worker query, and how it is queued on a connection.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::Bytes;
-use howdah_catalog::GroupId;
+use howdah_catalog::{Catalog, GroupId};
 use howdah_pg::TypeOid;
 use howdah_pg::wire::Format;
 use howdah_pg::wire::frontend::{self, Target};
 
+use crate::error::Error;
 use crate::execution::Execution;
 use crate::server::ServerConnection;
 
@@ -20,6 +24,70 @@ pub(crate) struct Task {
 impl Task {
     pub(crate) fn new(group: GroupId, text: String) -> Self {
         Self { group, text, arrays: vec![] }
+    }
+
+    /// Queries of one worker as one, with `end` behind it if there are several.
+    pub(crate) fn joined(tasks: Vec<Self>, end: &str) -> Option<Self> {
+        let group = tasks.first()?.group;
+        let texts: Vec<&str> = tasks.iter().map(|it| it.text.as_str()).collect();
+        let text = match texts.as_slice() {
+            [only] => (*only).to_owned(),
+            several => format!("({}){end}", several.join(") UNION ALL (")),
+        };
+        Some(Self::new(group, text))
+    }
+}
+
+/// How tasks are put to a worker, and what their answers are to the client.
+#[derive(Clone)]
+pub(crate) enum Form<'a> {
+    /// With the client's parameters.
+    Statement { execution: &'a Execution<'a>, formats: RowFormats },
+    /// As the source of COPY TO STDOUT with these options.
+    Copy { options: String, catalog: Arc<Catalog> },
+}
+
+impl Form<'_> {
+    /// How many of the waiting tasks a connection is given together.
+    pub(super) fn portion(&self, waiting: usize) -> usize {
+        match self {
+            Self::Statement { execution, .. } => execution.pace.portion(waiting),
+            Self::Copy { .. } => waiting.min(1),
+        }
+    }
+
+    pub(super) fn note_pace(&self, tasks: usize, took: Duration) {
+        if let Self::Statement { execution, .. } = self {
+            execution.pace.note(tasks, took);
+        }
+    }
+
+    /// Queues a task; its rows are described first if `describes` says so.
+    pub(super) fn queue(&self, connection: &mut ServerConnection, task: &Task, describes: bool) {
+        match self {
+            Self::Statement { execution, formats } => {
+                queue_task(connection, task, execution, formats, describes);
+            }
+            Self::Copy { options, .. } => {
+                connection.queue_query(&format!("COPY ({}) TO STDOUT {options}", task.text));
+            }
+        }
+    }
+
+    /// Behind the tasks of one portion.
+    pub(super) fn queue_sync(&self, connection: &mut ServerConnection) {
+        match self {
+            Self::Statement { .. } => connection.queue_sync(),
+            Self::Copy { .. } => {}
+        }
+    }
+
+    /// An error of a worker, which had this query.
+    pub(super) fn in_client_terms(&self, error: Error, query: &str) -> Error {
+        match self {
+            Self::Statement { execution, .. } => super::for_client(error, query, execution),
+            Self::Copy { catalog, .. } => super::without_shards(error, catalog),
+        }
     }
 }
 

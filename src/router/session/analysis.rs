@@ -15,6 +15,7 @@ use super::effects::{self, Effects};
 use super::overlay::Environment;
 use crate::error::{Error, Result};
 use crate::execution::{Columns, Description};
+use crate::executor::Pace;
 use crate::server::{error_fields, text_row};
 
 /// A statement understood, as far as it concerns the router.
@@ -52,6 +53,8 @@ pub(crate) struct Distributed {
     pub(crate) names: BTreeMap<RelationName, Option<TableOid>>,
     pub(crate) description: Description,
     pub(crate) catalog: Arc<Catalog>,
+    /// How long its tasks took last time.
+    pub(crate) pace: Pace,
     settings: howdah_planner::Settings,
 }
 
@@ -146,6 +149,7 @@ impl Distributed {
             description: self.description.clone(),
             catalog: self.catalog.clone(),
             settings: self.settings,
+            pace: Pace::default(),
         };
         own.planned = howdah_planner::plan(&own.request(false))?;
         Ok(Fallback::Own(Box::new(own)))
@@ -352,6 +356,7 @@ impl Session {
             names,
             description,
             catalog: catalog.clone(),
+            pace: Pace::default(),
             settings: self.planner_settings(),
         };
         distributed.planned = howdah_planner::plan(&distributed.request(true))?;

@@ -209,6 +209,7 @@ pub(super) fn execution<'a>(
         text: values.text,
         literals: values.literals,
         bind: values.bind,
+        pace: &distributed.pace,
         description: &distributed.description,
         utf8: values.utf8,
     })

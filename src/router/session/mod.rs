@@ -126,6 +126,29 @@ impl Session {
         Ok(connection)
     }
 
+    /// A setting that the router itself obeys.
+    pub(crate) fn setting(&self, name: &str) -> Option<String> {
+        self.settings.get(name).map(str::to_owned).or_else(|| self.router.defaults.get(&self.user, name))
+    }
+
+    /// A further connection to a node for one statement, if the pool has one to spare; what is returned opens it.
+    pub(crate) fn spare(
+        &self,
+        group: GroupId,
+        most: Option<usize>,
+    ) -> Option<impl Future<Output = Result<PooledConnection>> + Send + use<>> {
+        let router = self.router.clone();
+        let pool = router.pools.pool(group, &self.user, &self.database);
+        let spare = router.pools.spare(&pool, self.id, most)?;
+        let (session, targets) = (self.id, self.cancel.targets.clone());
+        Some(async move {
+            let mut connection = router.pools.open_spare(spare).await?;
+            connection.attach(&targets);
+            connection.lend_to(session);
+            Ok(connection)
+        })
+    }
+
     /// The coordinator's next message; loopback requests of this session are served meanwhile. Whoever waits
     /// for the coordinator while it may run live tables, deferred triggers or user code waits here.
     pub(crate) async fn next_coordinator_message(&mut self) -> Result<Message> {
