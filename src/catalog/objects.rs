@@ -32,11 +32,24 @@ impl UserObjects {
         self.operators.iter().filter(move |it| it.name == name)
     }
 
+    /// Whether the binary form of a value may hold OIDs that differ between nodes.
+    pub fn embeds_oids(&self, type_oid: TypeOid) -> bool {
+        match type_oid {
+            TypeOid::RECORD | TypeOid::RECORD_ARRAY => true,
+            TypeOid(it) if it < FIRST_NORMAL_OID => false,
+            // Those of tables' rows are not listed.
+            _ => self.types.get(&type_oid).is_none_or(|it| it.embeds_oids),
+        }
+    }
+
     /// Whether a user's type has this bare name.
     pub fn has_type_named(&self, name: &str) -> bool {
         self.types.values().any(|it| it.name == name)
     }
 }
+
+/// `FirstNormalObjectId` of transam.h: below it are PostgreSQL's own objects, the same on all nodes.
+pub const FIRST_NORMAL_OID: u32 = 16384;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UserFunction {
@@ -78,4 +91,6 @@ impl Volatility {
 pub struct UserType {
     pub schema: String,
     pub name: String,
+    /// Arrays, ranges, composites of users' types: their binary form names types by OIDs, which differ between nodes.
+    pub embeds_oids: bool,
 }

@@ -193,6 +193,15 @@ impl Client {
         self.collect(Protocol::Extended, None).with_context(|| format!("running {sql}"))
     }
 
+    /// Asks what a portal, or a cursor, returns.
+    pub fn describe_portal(&mut self, name: &str) -> anyhow::Result<Reply> {
+        let mut out = BytesMut::new();
+        frontend::describe(b'P', name, &mut out)?;
+        frontend::sync(&mut out);
+        self.send(&out)?;
+        self.collect(Protocol::Extended, None).with_context(|| format!("describing {name}"))
+    }
+
     /// Runs statements of the extended protocol with one Sync behind them all.
     pub fn pipeline(&mut self, statements: &[&str]) -> anyhow::Result<Reply> {
         let mut out = BytesMut::new();

@@ -129,7 +129,9 @@ fn objects(objects: json::Objects) -> Result<UserObjects, CatalogError> {
     let types = objects
         .types
         .into_iter()
-        .map(|it| (TypeOid(it.oid), UserType { schema: it.schema, name: it.name }))
+        .map(|it| {
+            (TypeOid(it.oid), UserType { schema: it.schema, name: it.name, embeds_oids: it.embeds_oids })
+        })
         .collect();
     let operators = objects
         .operators

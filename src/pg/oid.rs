@@ -35,6 +35,7 @@ impl TypeOid {
     pub const TIMETZ: Self = Self(1266);
     pub const NUMERIC: Self = Self(1700);
     pub const RECORD: Self = Self(2249);
+    pub const RECORD_ARRAY: Self = Self(2287);
     pub const VOID: Self = Self(2278);
     pub const UUID: Self = Self(2950);
     pub const JSONB: Self = Self(3802);

@@ -74,6 +74,16 @@ impl Columns {
         Ok(Self { body: body.clone(), formats: formats.collect() })
     }
 
+    /// The type of each column.
+    pub(crate) fn types(&self) -> impl Iterator<Item = TypeOid> {
+        self.formats.iter().map(|format| {
+            // In front of the format are the type, its size and its modifier.
+            let at = format - 10;
+            let bytes = self.body[at..at + 4].try_into().expect("four bytes were taken");
+            TypeOid(u32::from_be_bytes(bytes))
+        })
+    }
+
     /// Appends the message, with the formats of a Bind.
     pub(crate) fn put(&self, to: &mut BytesMut, formats: Option<&Formats<'_>>) {
         to.put_u8(b'T');
@@ -126,6 +136,8 @@ mod tests {
         };
         let mut message = BytesMut::new();
         backend::put_row_description(&mut message, &[column("a"), column("long name")]);
+        let types = Columns::parse(&Bytes::copy_from_slice(&message[5..])).unwrap();
+        assert_eq!(types.types().collect::<Vec<_>>(), [TypeOid(23), TypeOid(23)]);
         let columns = Columns::parse(&message.clone().freeze().slice(5..)).unwrap();
         let mut same = BytesMut::new();
         columns.put(&mut same, None);

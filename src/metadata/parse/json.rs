@@ -124,6 +124,7 @@ pub(super) struct Type {
     pub(super) oid: u32,
     pub(super) schema: String,
     pub(super) name: String,
+    pub(super) embeds_oids: bool,
 }
 
 #[derive(Deserialize)]

@@ -19,7 +19,7 @@ const DOCUMENT: &str = r#"{
             {"id": 102008, "min": -2147483648, "max": -1, "group": 1}, {"id": 102009, "min": 0, "max": 2147483647, "group": 1}]}}],
     "objects": {
         "functions": [{"schema": "public", "name": "f", "volatility": "v", "distributed": false}],
-        "operators": [{"name": "<->", "left": 16500, "right": 0}], "types": [{"oid": 16500, "schema": "public", "name": "mood"}], "casts": false}}"#;
+        "operators": [{"name": "<->", "left": 16500, "right": 0}], "types": [{"oid": 16500, "schema": "public", "name": "mood", "embeds_oids": false}], "casts": false}}"#;
 
 #[test]
 fn reads_the_document() {

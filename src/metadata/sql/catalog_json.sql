@@ -78,7 +78,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             FROM pg_proc p JOIN schema ON schema.oid = pronamespace),
         'operators', (SELECT coalesce(json_agg(json_build_object('name', oprname, 'left', oprleft::bigint, 'right', oprright::bigint) ORDER BY oprname, o.oid), '[]')
             FROM pg_operator o JOIN schema ON schema.oid = oprnamespace),
-        'types', (SELECT coalesce(json_agg(json_build_object('oid', t.oid::bigint, 'schema', nspname, 'name', t.typname) ORDER BY t.oid), '[]')
+        'types', (SELECT coalesce(json_agg(json_build_object('oid', t.oid::bigint, 'schema', nspname, 'name', t.typname,
+                -- Whether its binary form may hold OIDs of types that are not PostgreSQL's own.
+                'embeds_oids', t.typcategory = 'A' OR t.typtype IN ('r', 'm') OR t.typbasetype >= 16384
+                    OR EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = t.typrelid AND a.attnum > 0 AND a.atttypid >= 16384)
+                ) ORDER BY t.oid), '[]')
             FROM pg_type t JOIN schema ON schema.oid = t.typnamespace
             LEFT JOIN pg_type element ON element.oid = t.typelem AND t.typcategory = 'A'
             LEFT JOIN pg_class c ON c.oid = coalesce(nullif(t.typrelid, 0), element.typrelid)

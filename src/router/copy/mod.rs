@@ -14,7 +14,7 @@ pub(crate) use self::shard_rows::put_text;
 
 use std::sync::Arc;
 
-use howdah_catalog::{GroupId, OnCoordinator, Table, TableOid};
+use howdah_catalog::{Catalog, GroupId, OnCoordinator, Table, TableOid};
 use howdah_sql::ast::CopyStmt;
 use howdah_sql::{NodeEnum, RelationName, Statement};
 
@@ -57,11 +57,28 @@ pub(crate) async fn copy(session: &mut Session, statement: &Statement) -> Result
             format!("COPY of table \"{}\" is not supported with its row-level security", table.name);
         return Err(Error::not_supported(message, hint));
     }
+    check_binary(copy, &table, &session.catalog())?;
     match copy.is_from {
         true => from::run(session, copy, &table).await?,
         false => to::run(session, copy, &table).await?,
     }
     Ok(Copied::Here)
+}
+
+/// Workers know the types of users by other OIDs than clients do.
+fn check_binary(copy: &CopyStmt, table: &Table, catalog: &Catalog) -> Result<()> {
+    if options::Options::of(copy)?.format != format::Format::Binary {
+        return Ok(());
+    }
+    let names = options::columns_of(copy, table)?;
+    let columns = names.iter().filter_map(|it| table.column_named(it));
+    match columns.into_iter().find(|it| catalog.objects().embeds_oids(it.type_oid)) {
+        None => Ok(()),
+        Some(column) => Err(Error::not_supported(
+            format!("cannot copy column \"{}\" of type {} in binary format", column.name, column.type_name),
+            "Use the text or the csv format.",
+        )),
+    }
 }
 
 /// The table by its name as PostgreSQL finds it.

@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 
 use howdah_catalog::{Catalog, GroupId, TableOid};
 use howdah_pg::TypeOid;
-use howdah_pg::wire::{backend, frontend};
-use howdah_planner::{PlanScope, Planned};
+use howdah_pg::wire::{Format, backend, frontend};
+use howdah_planner::{Plan, PlanScope, Planned};
 use howdah_sql::{Kind, RelationName, RelationNames, Statement, TransactionKind};
 
 use super::Session;
 use super::effects::{self, Effects};
 use super::overlay::Environment;
+use super::single_shard::Values;
 use crate::error::{Error, Result};
 use crate::execution::{Columns, Description};
 use crate::executor::Pace;
@@ -153,6 +154,30 @@ impl Distributed {
         };
         own.planned = howdah_planner::plan(&own.request(false))?;
         Ok(Fallback::Own(Box::new(own)))
+    }
+
+    /// Whether a value goes in or out in a binary form that only the coordinator reads and writes right: types of users
+    /// have other OIDs on workers.
+    pub(super) fn is_bound_to_the_coordinator(&self, values: &Values<'_>) -> bool {
+        let Some(bind) = values.bind else { return false };
+        let objects = self.catalog.objects();
+        let columns = self.description.columns.iter().flat_map(Columns::types).enumerate();
+        let result = !bind.result_formats.all_text()
+            && columns
+                .into_iter()
+                .any(|(at, it)| bind.result_formats.of(at) == Format::Binary && objects.embeds_oids(it));
+        let parameters = self.description.parameters.iter().enumerate();
+        result
+            || !bind.parameter_formats.all_text()
+                && parameters.into_iter().any(|(at, it)| {
+                    bind.parameter_formats.of(at) == Format::Binary && objects.embeds_oids(*it)
+                })
+    }
+
+    /// Whether it may run on the coordinator instead.
+    pub(super) fn is_read(&self) -> bool {
+        let writes = matches!(&self.planned.plan, Plan::SingleShard(single) if single.writes);
+        *self.statement.kind() == Kind::Select && !writes
     }
 
     fn request(&self, single_shard_allowed: bool) -> howdah_planner::Request<'_> {

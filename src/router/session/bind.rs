@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use howdah_catalog::GroupId;
+use howdah_catalog::{FIRST_NORMAL_OID, GroupId};
 use howdah_pg::wire::{ErrorFields, backend, frontend};
 use howdah_pg::{SqlState, TypeOid};
 
@@ -194,6 +194,3 @@ fn check_bound_parameters(bind: &frontend::Bind<'_>, expected: usize) -> Result<
     );
     Err(ErrorFields::error(SqlState::PROTOCOL_VIOLATION, message).into())
 }
-
-/// `FirstNormalObjectId` of transam.h.
-const FIRST_NORMAL_OID: u32 = 16384;

@@ -9,7 +9,8 @@ use super::Session;
 use super::analysis::Route;
 use super::flight::Reply;
 use super::portal::Place;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::transaction::Block;
 
 impl Session {
     pub(super) async fn on_describe(&mut self, target: Target<'_>) -> Result<()> {
@@ -42,6 +43,17 @@ impl Session {
                         return Ok(());
                     }
                 }
+            }
+            // A cursor of DECLARE is a portal as well, and whether there is one the coordinator knows.
+            Target::Portal(name) if !name.is_empty() && !self.portals.contains_key(name) => {
+                if self.transaction.block() == Block::Failed {
+                    return Err(Error::InFailedTransaction);
+                }
+                self.flight(GroupId::COORDINATOR).await?;
+                let connection = self.on_flight()?;
+                frontend::put_describe(connection.buffer(), target);
+                self.pipeline.expect(Reply::Describe);
+                return Ok(());
             }
             Target::Portal(name) => {
                 let portal = self.portal(name)?;

@@ -8,7 +8,7 @@ use super::analysis::{Analyzed, Distributed, Fallback};
 use super::relay::{Outcome, Relaying};
 use super::single_shard::{Rendering, ShardGroup, Values, shard_group};
 use crate::copy::Copied;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::execution::Execution;
 
 impl Session {
@@ -181,6 +181,15 @@ pub(super) enum Choice<'a> {
 }
 
 pub(super) fn choose<'a>(distributed: &'a Distributed, values: &Values<'_>) -> Result<Choice<'a>> {
+    if distributed.is_bound_to_the_coordinator(values) {
+        if distributed.is_read() {
+            return Ok(Choice::Coordinator { writes: false });
+        }
+        return Err(Error::not_supported(
+            "cannot write a distributed table with arrays, ranges or rows of user-defined types in binary format",
+            "Send such parameters and ask for such results in text format.",
+        ));
+    }
     let mut planned = &distributed.planned;
     if let Plan::SingleShard(single) = &planned.plan {
         if let Some(shard) = shard_group(single, &distributed.catalog, values) {

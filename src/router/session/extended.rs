@@ -198,7 +198,10 @@ impl Session {
             }
             Target::Portal(name) => {
                 let place = self.portals.remove(name).map(|it| it.place);
-                if let Some(Place::Server(group)) = place
+                // What is not known here may be a cursor of DECLARE.
+                let is_cursor = place.is_none() && !name.is_empty();
+                if let Some(Place::Server(group)) =
+                    place.or(is_cursor.then_some(Place::Server(GroupId::COORDINATOR)))
                     && self.transaction.opened(group).is_some()
                 {
                     self.flight(group).await?;

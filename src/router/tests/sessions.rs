@@ -46,6 +46,14 @@ fn sessions_keep_to_themselves() {
     run(&mut a, "RESET ALL");
     assert_eq!(value(&mut a, "SHOW work_mem"), "4MB");
 
+    // A cursor is a portal.
+    run(&mut a, "BEGIN; DECLARE c CURSOR FOR SELECT 1 AS one");
+    let described = a.describe_portal("c").expect("the connection holds");
+    assert_eq!(described.columns.iter().map(|it| it.name.as_str()).collect::<Vec<_>>(), ["one"]);
+    let missing = a.describe_portal("d").expect("the connection holds");
+    assert_eq!(missing.error.map(|it| it.sqlstate).as_deref(), Some("34000"));
+    run(&mut a, "ROLLBACK");
+
     // Temporary tables, cursors, statements and locks keep the backend.
     run(&mut a, "CREATE TEMP TABLE mine (x int)");
     run(&mut a, "INSERT INTO mine VALUES (1)");

@@ -1,0 +1,102 @@
+//! Values in binary format: those that name types by their OIDs name them as the coordinator does, wherever the rows are.
+
+use bytes::{BufMut, BytesMut};
+use howdah_harness::group::{LocalGroup, Options};
+use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::{Client, NoTls};
+
+type BoxedError = Box<dyn std::error::Error + Sync + Send>;
+
+const SETUP: &str = "
+    CREATE TYPE mood AS ENUM ('sad', 'happy');
+    CREATE TABLE people (id int PRIMARY KEY, now mood, before mood[], at int4range);
+    SELECT create_distributed_table('people', 'id');
+    INSERT INTO people VALUES (1, 'sad', '{happy,sad}', '[1,2]'), (2, 'happy', NULL, NULL), (3, 'sad', '{}', 'empty')";
+
+/// Each has the OID of `mood` in its answer.
+const READS: [&str; 7] = [
+    "SELECT before FROM people WHERE id = 1",
+    "SELECT before FROM people WHERE id < 2",
+    "SELECT row(id, now) FROM people WHERE id = 1",
+    "SELECT array_agg(now ORDER BY id) FROM people",
+    "SELECT array_agg(now) FROM people WHERE id = 1",
+    "SELECT ARRAY[row(id, now)] FROM people WHERE id = 1",
+    "SELECT p FROM people p WHERE id = 1",
+];
+
+#[test]
+fn oids_in_values_are_those_of_the_coordinator() {
+    let group =
+        LocalGroup::start(env!("CARGO_BIN_EXE_howdah"), &Options::default()).expect("the group starts");
+    let runtime = a_runtime();
+    runtime.block_on(async {
+        let uri = group.superuser_uri.replace("sslmode=require", "sslmode=disable");
+        let (client, connection) = tokio_postgres::connect(&uri, NoTls).await.expect("a connection");
+        tokio::spawn(connection);
+        client.batch_execute(SETUP).await.expect("the tables are made");
+        let row = client.query_one("SELECT 'mood'::regtype::oid", &[]).await.expect("an OID");
+        let oid = row.get::<_, u32>(0).to_be_bytes();
+        for sql in READS {
+            let value = client.query_one(sql, &[]).await.expect(sql).get::<_, Raw>(0).0;
+            assert!(value.windows(4).any(|it| it == oid), "{sql}: {value:?}");
+        }
+
+        // An array of one "sad", whose OID a worker would not know.
+        let mut array = BytesMut::new();
+        [1, 0].into_iter().for_each(|it| array.put_i32(it));
+        array.put_slice(&oid);
+        [1, 1, 3].into_iter().for_each(|it| array.put_i32(it));
+        array.put_slice(b"sad");
+        let array = Raw(array.to_vec());
+        let found = client.query_one("SELECT count(*) FROM people WHERE ARRAY[now] = $1", &[&array]).await;
+        assert_eq!(found.expect("a count").get::<_, i64>(0), 2);
+        for sql in ["UPDATE people SET before = $1 WHERE id = 1", "UPDATE people SET before = $1"] {
+            assert_eq!(refusal(&client, sql, &[&array]).await, "0A000", "{sql}");
+        }
+        assert_eq!(
+            refusal(&client, "UPDATE people SET now = now WHERE id = 1 RETURNING before", &[]).await,
+            "0A000"
+        );
+
+        // What holds no OIDs of users goes to workers as ever.
+        let updated =
+            client.query_one("UPDATE people SET now = now WHERE id = 1 RETURNING now, at", &[]).await;
+        assert_eq!(updated.expect("a row").get::<_, Raw>(0).0, b"sad");
+    });
+}
+
+async fn refusal(client: &Client, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> String {
+    let error = client.query(sql, parameters).await.expect_err(sql);
+    error.code().map(|it| it.code().to_owned()).unwrap_or_default()
+}
+
+fn a_runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+}
+
+/// A value as it is on the wire.
+#[derive(Debug)]
+struct Raw(Vec<u8>);
+
+impl FromSql<'_> for Raw {
+    fn from_sql(_: &Type, raw: &[u8]) -> Result<Self, BoxedError> {
+        Ok(Self(raw.to_vec()))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+impl ToSql for Raw {
+    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, BoxedError> {
+        out.put_slice(&self.0);
+        Ok(IsNull::No)
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
