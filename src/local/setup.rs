@@ -73,11 +73,11 @@ pub(crate) struct RouterLogin {
 }
 
 impl RouterLogin {
-    async fn connect(&self) -> Result<Client, Error> {
+    pub(crate) async fn connect(&self) -> Result<Client, Error> {
         let mut config = Config::new();
         config.host("127.0.0.1").port(self.port).user(&self.user).password(&self.password);
         config.dbname(&self.database).application_name("howdah local");
-        config.connect_timeout(std::time::Duration::from_secs(2));
+        config.connect_timeout(std::time::Duration::from_secs(10));
         let (client, connection) = config.connect(NoTls).await?;
         tokio::spawn(connection);
         Ok(client)

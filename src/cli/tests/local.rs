@@ -403,6 +403,23 @@ fn a_taken_member_port_moves() {
 }
 
 #[test]
+fn a_router_that_hangs_is_replaced() {
+    let group = Group::up(1);
+    group.query("CREATE TABLE t AS SELECT 7 AS a").unwrap();
+    let before = group.member("router", "pid");
+    let stopped = Command::new("kill").args(["-STOP", &before.to_string()]).status().unwrap();
+    assert!(stopped.success());
+    let begin = Instant::now();
+    while group.member("router", "pid") == before {
+        assert!(begin.elapsed() < 3 * REPAIR, "still the same router: {}", group.status());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    group.repaired();
+    assert_eq!(group.query("SELECT a FROM t").as_deref(), Ok("7"));
+    println!("replaced after {:?}", begin.elapsed());
+}
+
+#[test]
 fn postgres_18_serves_too() {
     let Some(bin) =
         std::env::var_os("HOWDAH_POSTGRES_18").filter(|it| Path::new(it).join("postgres").exists())

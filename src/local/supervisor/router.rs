@@ -7,12 +7,13 @@ use howdah_instance::processes::{self, Program};
 use serde_json::json;
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Event;
 use super::child::{Child, ended, spawn};
 use super::plan::Plan;
 use crate::record::{Login, SUPERUSER};
+use crate::setup::{RouterLogin, Server};
 use crate::{Error, ports};
 
 /// Starts the router; it is ready when it answers a query of the administrator.
@@ -23,6 +24,8 @@ pub(super) fn start(plan: &Plan, events: &Sender<Event>, tasks: &mut JoinSet<()>
     let (mut process, child) = spawn(plan, MemberName::Router, "router", &config, Stdio::null())?;
     let sender = events.clone();
     let login = plan.router_login(Login::Admin);
+    let health = plan.router_login(Login::Superuser);
+    let coordinator = plan.server(NodeName::Coordinator);
     let log = plan.layout.member_log(MemberName::Router);
     tasks.spawn(async move {
         let answers = async {
@@ -31,14 +34,46 @@ pub(super) fn start(plan: &Plan, events: &Sender<Event>, tasks: &mut JoinSet<()>
             }
             let _ = sender.send(Event::Ready(MemberName::Router, None)).await;
         };
-        let status = tokio::select! {
-            status = process.wait() => status,
-            () = answers => process.wait().await,
+        let watched = async {
+            answers.await;
+            watch(&health, &coordinator).await;
         };
-        let reason = last_line(&log).unwrap_or_else(|| ended(status));
+        let reason = tokio::select! {
+            status = process.wait() => last_line(&log).unwrap_or_else(|| ended(status)),
+            () = watched => {
+                let _ = process.kill().await;
+                format!("it did not answer for {} s", DEADLINE.as_secs())
+            }
+        };
         let _ = sender.send(Event::Ended(MemberName::Router, reason)).await;
     });
     Ok(child)
+}
+
+/// Waits until the router hangs: it leaves a cheap query unanswered, although the coordinator answers at once. Errors are
+/// answers too, of a router that lives.
+async fn watch(health: &RouterLogin, coordinator: &Server) {
+    let mut session = None;
+    loop {
+        sleep(INTERVAL).await;
+        let asked = timeout(DEADLINE, async {
+            let client = match session.take() {
+                Some(client) => client,
+                None => health.connect().await.ok()?,
+            };
+            client.simple_query("SELECT 1").await.is_ok().then_some(client)
+        });
+        match asked.await {
+            Ok(client) => session = client,
+            Err(_) if coordinator_answers(coordinator).await => return,
+            Err(_) => {}
+        }
+    }
+}
+
+async fn coordinator_answers(coordinator: &Server) -> bool {
+    let asked = async { coordinator.connect("postgres").await?.simple_query("SELECT 1").await };
+    matches!(timeout(DEADLINE, asked).await, Ok(Ok(_)))
 }
 
 /// What `howdah router --config` reads.
@@ -67,3 +102,6 @@ fn last_line(log: &std::path::Path) -> Option<String> {
 }
 
 const PROBE: Duration = Duration::from_millis(30);
+/// How often the router is asked whether it lives, and how long it may take to say so on a machine that is busy.
+const INTERVAL: Duration = Duration::from_secs(2);
+const DEADLINE: Duration = Duration::from_secs(10);

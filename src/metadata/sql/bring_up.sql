@@ -40,7 +40,8 @@ BEGIN
         DETAIL = detail, HINT = hint;
 END $$;
 
-CREATE OR REPLACE FUNCTION howdah.check_node(node howdah.pg_dist_node) RETURNS void
+-- True if the server has been this group's node before.
+CREATE OR REPLACE FUNCTION howdah.check_node(node howdah.pg_dist_node) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     its jsonb := howdah.introduce(node, howdah.node_facts_query());
@@ -77,20 +78,19 @@ BEGIN
     IF (its -> 'is_coordinator')::boolean THEN
         PERFORM howdah.refuse_node(node, 'The server is the coordinator of a server group.', 'Add a server of its own.');
     END IF;
-    IF (its -> 'is_member')::boolean THEN
-        PERFORM howdah.check_membership(node, howdah.introduce(node, 'SELECT pg_catalog.to_jsonb(m) FROM howdah.membership m')::jsonb);
-    END IF;
+    RETURN (its -> 'is_member')::boolean
+        AND howdah.check_membership(node, howdah.introduce(node, 'SELECT pg_catalog.to_jsonb(m) FROM howdah.membership m')::jsonb);
 END $$;
 REVOKE ALL ON FUNCTION howdah.check_node(howdah.pg_dist_node) FROM PUBLIC;
 
 -- One server is one node of one group. A node that was removed may come back.
-CREATE OR REPLACE FUNCTION howdah.check_membership(node howdah.pg_dist_node, membership jsonb) RETURNS void
+CREATE OR REPLACE FUNCTION howdah.check_membership(node howdah.pg_dist_node, membership jsonb) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     other howdah.pg_dist_node;
 BEGIN
     IF membership IS NULL THEN
-        RETURN;
+        RETURN false;
     END IF;
     IF NOT EXISTS (SELECT FROM howdah.server_group WHERE id::text = membership ->> 'server_group') THEN
         PERFORM howdah.refuse_node(node, 'The server belongs to another server group.',
@@ -100,6 +100,7 @@ BEGIN
     IF FOUND THEN
         PERFORM howdah.refuse_node(node, format('The server is node %s:%s already.', other.nodename, other.nodeport), 'Add a server of its own.');
     END IF;
+    RETURN true;
 END $$;
 
 CREATE OR REPLACE FUNCTION howdah.on_node(node howdah.pg_dist_node, sql text) RETURNS void
@@ -125,11 +126,8 @@ BEGIN
         SELECT s.shardid, node.groupid FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_partition p USING (logicalrelid)
         WHERE p.partmethod = 'n' ON CONFLICT DO NOTHING;
     FOR shard IN
-        SELECT s.logicalrelid AS relation, s.shardid, howdah.shard_relation(s.logicalrelid, s.shardid) AS name
-        FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_partition p USING (logicalrelid) WHERE p.partmethod = 'n' ORDER BY s.shardid
+        SELECT s.logicalrelid AS relation, s.shardid FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_partition p USING (logicalrelid) WHERE p.partmethod = 'n' ORDER BY s.shardid
     LOOP
-        -- One may be left of an earlier time as a node.
-        PERFORM howdah.on_node(node, format('DROP TABLE IF EXISTS %s CASCADE', shard.name));
         PERFORM howdah.on_node(node, array_to_string(howdah.shard_table_ddl(shard.relation, shard.shardid), E';\n'));
         PERFORM howdah.copy_reference(shard.relation, ARRAY[node.groupid]);
     END LOOP;
@@ -141,12 +139,18 @@ REVOKE ALL ON FUNCTION howdah.bring_reference_tables(howdah.pg_dist_node) FROM P
 
 CREATE OR REPLACE FUNCTION howdah.bring_up(node howdah.pg_dist_node) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    returns boolean := howdah.check_node(node);
 BEGIN
-    PERFORM howdah.check_node(node);
     PERFORM howdah.call(jsonb_build_object('op', 'install', 'group', node.groupid));
+    IF returns THEN
+        -- Copies that nobody has written to meanwhile.
+        PERFORM howdah.on_node(node, format('DROP TABLE IF EXISTS %s CASCADE', howdah.shard_relation(s.logicalrelid, s.shardid)))
+            FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_partition p USING (logicalrelid) WHERE p.partmethod = 'n';
+    END IF;
     PERFORM howdah.on_node(node, format('INSERT INTO howdah.membership VALUES (true, %L, %s) '
         'ON CONFLICT (one) DO UPDATE SET server_group = excluded.server_group, groupid = excluded.groupid', g.id, node.groupid)) FROM howdah.server_group g;
-    PERFORM howdah.on_node(node, format('SELECT howdah.make_objects(%L)', howdah.node_objects()));
+    PERFORM howdah.on_node(node, format('SELECT howdah.make_objects(%L, %L)', howdah.node_objects(), returns));
     PERFORM howdah.bring_reference_tables(node);
     UPDATE howdah.pg_dist_node n SET isactive = true WHERE n.nodeid = node.nodeid;
 END $$;

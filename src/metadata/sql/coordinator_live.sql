@@ -172,16 +172,3 @@ BEGIN
 END
 $function$;
 REVOKE ALL ON FUNCTION howdah.guard_live(regclass) FROM PUBLIC;
-
--- Tables of an older version have one trigger, which refuses all writes.
-DO $block$
-DECLARE
-    shell regclass;
-BEGIN
-    FOR shell IN SELECT tgrelid::regclass FROM pg_trigger WHERE tgname = 'howdah_guard' AND NOT tgisinternal LOOP
-        EXECUTE format('DROP TRIGGER howdah_guard ON %s', shell);
-        PERFORM howdah.guard_live(shell);
-    END LOOP;
-    DROP FUNCTION IF EXISTS howdah.guard();
-END
-$block$;

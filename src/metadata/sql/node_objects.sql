@@ -64,23 +64,25 @@ REVOKE ALL ON FUNCTION howdah.function_ddl(pg_proc) FROM PUBLIC;
 
 -- Types, domains, collations and functions need one another: in the order in which they were made. The workers must have
 -- the functions that they are said to have; others are of use where they happen to find all that they need.
-CREATE OR REPLACE FUNCTION howdah.database_objects() RETURNS TABLE (name text, sql text, needed boolean)
+CREATE OR REPLACE FUNCTION howdah.database_objects() RETURNS TABLE (name text, sql text, needed boolean, clear text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT o.name, o.sql, o.needed FROM (
+    SELECT o.name, o.sql, o.needed, o.clear FROM (
         SELECT oid, 'type ' || oid::regtype AS name, format('SELECT howdah.make_type(%L, %L); ALTER TYPE %1$s OWNER TO %3$I; %4$s',
                 oid::regtype::text, howdah.type_ddl(oid), pg_get_userbyid(typowner),
-                howdah.rights_ddl(CASE typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, oid::regtype::text, typowner, typacl)) AS sql, true AS needed
+                howdah.rights_ddl(CASE typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, oid::regtype::text, typowner, typacl)) AS sql, true AS needed,
+                format('SELECT howdah.clear_type(%L, %L)', oid::regtype, howdah.type_ddl(oid)) AS clear
             FROM pg_type WHERE howdah.is_of_user('pg_type', oid, typnamespace) AND howdah.type_ddl(oid) IS NOT NULL
         UNION ALL
         SELECT oid, 'collation ' || oid::regcollation, format('SELECT howdah.make_collation(%L, %L); ALTER COLLATION %1$s OWNER TO %3$I',
-                oid::regcollation::text, howdah.collation_ddl(oid), pg_get_userbyid(collowner)), true
+                oid::regcollation::text, howdah.collation_ddl(oid), pg_get_userbyid(collowner)), true,
+                format('SELECT howdah.clear_collation(%L, %L)', oid::regcollation, howdah.collation_ddl(oid))
             FROM pg_collation WHERE howdah.is_of_user('pg_collation', oid, collnamespace)
         UNION ALL
-        SELECT p.oid, 'function ' || p.oid::regprocedure, howdah.function_ddl(p), EXISTS (SELECT FROM howdah.distributed_function WHERE function = p.oid)
+        SELECT p.oid, 'function ' || p.oid::regprocedure, howdah.function_ddl(p), EXISTS (SELECT FROM howdah.distributed_function WHERE function = p.oid), NULL
             FROM pg_proc p WHERE prokind <> 'a' AND howdah.is_of_user('pg_proc', p.oid, pronamespace)
         UNION ALL
         -- Rights on functions of PostgreSQL itself.
-        SELECT p.oid, 'rights on function ' || p.oid::regprocedure, howdah.function_ddl(p), false
+        SELECT p.oid, 'rights on function ' || p.oid::regprocedure, howdah.function_ddl(p), false, NULL
             FROM pg_proc p LEFT JOIN pg_init_privs i ON i.classoid = 'pg_proc'::regclass AND i.objoid = p.oid
             WHERE p.oid < 16384 AND p.proacl IS NOT NULL AND p.proacl::text IS DISTINCT FROM i.initprivs::text) o
     ORDER BY o.oid
@@ -91,17 +93,17 @@ REVOKE ALL ON FUNCTION howdah.database_objects() FROM PUBLIC;
 CREATE OR REPLACE FUNCTION howdah.node_objects() RETURNS jsonb
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_agg(to_jsonb(o)) FROM (
-        SELECT * FROM howdah.role_objects()
+        SELECT name, sql, needed, NULL AS clear FROM howdah.role_objects()
         UNION ALL
         (SELECT 'schema ' || quote_ident(nspname), format('CREATE SCHEMA IF NOT EXISTS %I; ALTER SCHEMA %1$I OWNER TO %I; %s', nspname,
-            pg_get_userbyid(nspowner), howdah.rights_ddl('SCHEMA', quote_ident(nspname), nspowner, nspacl)), true
+            pg_get_userbyid(nspowner), howdah.rights_ddl('SCHEMA', quote_ident(nspname), nspowner, nspacl)), true, NULL
         FROM pg_namespace WHERE nspname = 'public' OR howdah.is_of_user('pg_namespace', oid, oid) ORDER BY oid)
         UNION ALL
-        (SELECT 'extension ' || quote_ident(extname), format('SELECT howdah.make_extension(%L, %L, %L)', extname, nspname, extversion), true
+        (SELECT 'extension ' || quote_ident(extname), format('SELECT howdah.make_extension(%L, %L, %L)', extname, nspname, extversion), true, NULL
         FROM pg_extension e JOIN pg_namespace n ON n.oid = extnamespace WHERE extname NOT IN ('plpgsql', 'postgres_fdw') ORDER BY e.oid)
         UNION ALL
         SELECT * FROM howdah.database_objects()
         UNION ALL
-        SELECT * FROM howdah.setting_objects()) o
+        SELECT name, sql, needed, NULL FROM howdah.setting_objects()) o
 $$;
 REVOKE ALL ON FUNCTION howdah.node_objects() FROM PUBLIC;

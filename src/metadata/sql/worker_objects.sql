@@ -34,6 +34,25 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION howdah.make_collation(text, text) FROM PUBLIC;
 
+-- Takes away what is another than it must be, with all that needs it.
+CREATE OR REPLACE FUNCTION howdah.clear_type(name text, ddl text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF howdah.type_ddl(to_regtype(name)) <> ddl THEN
+        EXECUTE format('DROP TYPE %s CASCADE', name);
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION howdah.clear_type(text, text) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION howdah.clear_collation(name text, ddl text) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF howdah.collation_ddl(to_regcollation(name)) <> ddl THEN
+        EXECUTE format('DROP COLLATION %s CASCADE', name);
+    END IF;
+END $$;
+REVOKE ALL ON FUNCTION howdah.clear_collation(text, text) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION howdah.make_extension(name text, schema text, version text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -56,9 +75,10 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION howdah.make_role(text, text) FROM PUBLIC;
 
--- Runs the statements that make objects: [{"name", "sql", "needed"}, …], in an order in which most find what they need. What
--- fails is tried again after the others, until nothing changes. What is needed and still fails is an error.
-CREATE OR REPLACE FUNCTION howdah.make_objects(objects jsonb) RETURNS int
+-- Runs the statements that make objects: [{"name", "sql", "needed", "clear"}, …], in an order in which most find what they need. What
+-- fails is tried again after the others, until nothing changes. What is needed and still fails is an error. On a node that returns
+-- to its group, what is of an earlier shape is nobody else's and goes first.
+CREATE OR REPLACE FUNCTION howdah.make_objects(objects jsonb, returns boolean) RETURNS int
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET check_function_bodies = off SET client_min_messages = warning AS $$
 DECLARE
     waiting jsonb := objects;
@@ -66,6 +86,11 @@ DECLARE
     object jsonb;
     made int := 0;
 BEGIN
+    IF returns THEN
+        FOR object IN SELECT o FROM jsonb_array_elements(objects) o WHERE o ->> 'clear' IS NOT NULL LOOP
+            EXECUTE object ->> 'clear';
+        END LOOP;
+    END IF;
     LOOP
         failed := '[]';
         FOR object IN SELECT o FROM jsonb_array_elements(waiting) WITH ORDINALITY e (o, n) ORDER BY n LOOP
@@ -87,4 +112,4 @@ BEGIN
     END IF;
     RETURN made;
 END $$;
-REVOKE ALL ON FUNCTION howdah.make_objects(jsonb) FROM PUBLIC;
+REVOKE ALL ON FUNCTION howdah.make_objects(jsonb, boolean) FROM PUBLIC;
