@@ -33,6 +33,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/nodes.sql"),
     include_str!("sql/shards.sql"),
     include_str!("sql/alter.sql"),
+    include_str!("sql/index_build.sql"),
     include_str!("sql/upgrade.sql"),
     include_str!("sql/events.sql"),
 ];

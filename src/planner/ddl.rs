@@ -10,8 +10,8 @@ mod per_shard;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use howdah_catalog::{Catalog, GroupId, TableOid};
-use howdah_sql::ast::{AlterTableStmt, AlterTableType, Node, RangeVar};
+use howdah_catalog::{Catalog, Column, GroupId, Table, TableOid};
+use howdah_sql::ast::{AlterTableStmt, AlterTableType, ClusterStmt, IndexStmt, Node, RangeVar, ReindexStmt};
 use howdah_sql::{Kind, NodeEnum, NodeRef, RelationName, Statement};
 
 use crate::Error;
@@ -29,6 +29,10 @@ pub enum Ddl {
     TypeChange { table: RelationName, conversions: BTreeMap<String, String> },
     /// Each worker runs its text afterwards: in the transaction if there is a block, else by itself.
     PerWorker { texts: BTreeMap<GroupId, String> },
+    /// The coordinator has begun an index; afterwards the router builds it on each shard.
+    IndexBuild,
+    /// Each shard of this table or index needs the statement afterwards, see [`for_shard`].
+    Maintenance { object: RelationName },
     /// All workers run the text afterwards, outside of any transaction.
     Configuration { text: String },
 }
@@ -46,7 +50,13 @@ pub enum Object {
 /// Whether the statement is more than the coordinator's own affair, or must be one transaction with what event triggers do.
 pub fn concerns_all_nodes(statement: &Statement) -> bool {
     match statement.kind() {
-        Kind::Ddl | Kind::AlterSystem | Kind::Vacuum | Kind::Analyze | Kind::Truncate => true,
+        Kind::Ddl
+        | Kind::AlterSystem
+        | Kind::Vacuum
+        | Kind::Analyze
+        | Kind::Truncate
+        | Kind::Cluster
+        | Kind::Reindex => true,
         Kind::Select => reloads_configuration(statement),
         _ => false,
     }
@@ -78,8 +88,6 @@ pub fn ddl_relations(statement: &Statement) -> BTreeSet<RelationName> {
     let one = |it: &Option<RangeVar>| it.iter().map(RelationName::of).collect();
     match statement.node() {
         NodeEnum::IndexStmt(it) if it.concurrent => one(&it.relation),
-        NodeEnum::ClusterStmt(it) => one(&it.relation),
-        NodeEnum::ReindexStmt(it) => one(&it.relation),
         NodeEnum::AlterTableStmt(it) if type_change(it).is_some() => one(&it.relation),
         NodeEnum::VacuumStmt(it) => {
             it.rels.iter().filter_map(per_shard::vacuumed).map(|it| RelationName::of(&it)).collect()
@@ -97,21 +105,20 @@ pub fn ddl(
     catalog: &Catalog,
     tables: &BTreeMap<RelationName, TableOid>,
 ) -> Result<Ddl, Error> {
-    let first = || tables.keys().next().map(|it| it.name.clone());
     match statement.node() {
-        NodeEnum::IndexStmt(it) if it.concurrent => match first() {
-            Some(table) => Err(Error::Unsupported(format!(
-                "CREATE INDEX CONCURRENTLY is not supported on distributed table \"{table}\" yet"
-            ))),
-            None => Ok(Ddl::Coordinator),
-        },
-        NodeEnum::ClusterStmt(_) | NodeEnum::ReindexStmt(_) if !tables.is_empty() => {
-            let command = if *statement.kind() == Kind::Cluster { "CLUSTER" } else { "REINDEX" };
-            let table = first().unwrap_or_default();
-            Err(Error::Unsupported(format!(
-                "{command} is not supported on distributed table \"{table}\" yet"
-            )))
+        NodeEnum::IndexStmt(it) if it.concurrent && tables.is_empty() => Ok(Ddl::Coordinator),
+        NodeEnum::IndexStmt(it) if it.concurrent => {
+            tables
+                .values()
+                .filter_map(|it| catalog.table(*it))
+                .try_for_each(|table| check_unique(it, table))?;
+            Ok(Ddl::IndexBuild)
         }
+        NodeEnum::ClusterStmt(ClusterStmt { relation, .. })
+        | NodeEnum::ReindexStmt(ReindexStmt { relation, .. }) => Ok(match relation {
+            Some(relation) => Ddl::Maintenance { object: RelationName::of(relation) },
+            None => Ddl::PerWorker { texts: per_shard::on_every_worker(statement.text(), catalog) },
+        }),
         NodeEnum::AlterTableStmt(it) if !tables.is_empty() => Ok(type_change(it).unwrap_or(Ddl::Coordinator)),
         NodeEnum::VacuumStmt(it) if it.rels.is_empty() => {
             Ok(Ddl::PerWorker { texts: per_shard::on_every_worker(statement.text(), catalog) })
@@ -124,6 +131,42 @@ pub fn ddl(
         }
         _ => Ok(on_all_nodes(statement)),
     }
+}
+
+/// The coordinator would refuse it only when the index is made.
+fn check_unique(index: &IndexStmt, table: &Table) -> Result<(), Error> {
+    let names = |column: &Column, it: &Node| matches!(it.node.as_ref(), Some(NodeEnum::IndexElem(it)) if it.name == column.name);
+    match table.distribution_column() {
+        Some(column) if index.unique && !index.index_params.iter().any(|it| names(column, it)) => {
+            Err(Error::Unsupported(format!(
+                "cannot create a unique index on \"{}\" without its distribution column \"{}\"",
+                table.name, column.name
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The text of CLUSTER or REINDEX for one shard of a table, or of an index. `clustered` is the index that CLUSTER goes by.
+pub fn for_shard(statement: &Statement, schema: &str, name: &str, clustered: Option<&str>) -> Option<String> {
+    let shard = |range: &RangeVar| RangeVar {
+        catalogname: String::new(),
+        schemaname: schema.to_owned(),
+        relname: name.to_owned(),
+        ..range.clone()
+    };
+    deparse(&match statement.node() {
+        NodeEnum::ReindexStmt(it) => {
+            let relation = it.relation.as_ref().map(shard);
+            NodeEnum::ReindexStmt(ReindexStmt { relation, ..it.clone() })
+        }
+        NodeEnum::ClusterStmt(it) => {
+            let relation = it.relation.as_ref().map(shard);
+            let indexname = clustered.unwrap_or_default().to_owned();
+            NodeEnum::ClusterStmt(ClusterStmt { relation, indexname, ..it.clone() })
+        }
+        _ => return None,
+    })
 }
 
 /// `ALTER TABLE … ALTER COLUMN … TYPE … [USING …]`.

@@ -24,7 +24,7 @@ mod statement;
 mod time;
 mod whitelist;
 
-pub use self::ddl::{Ddl, Object, concerns_all_nodes, ddl, ddl_relations, runs_alone};
+pub use self::ddl::{Ddl, Object, concerns_all_nodes, ddl, ddl_relations, for_shard, runs_alone};
 pub use self::error::Error;
 pub use self::explain::explain;
 pub use self::merge::{Bound, Combine, CombinePiece, Merge, SortKey};

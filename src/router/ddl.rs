@@ -4,6 +4,8 @@
 //! `metadata/sql/events.sql`). What they cannot do is planned by [`howdah_planner::ddl`] and done here: before the
 //! coordinator's part where the workers take part in the transaction, after it where the command commits by itself.
 
+mod index_build;
+
 use std::collections::BTreeMap;
 
 use howdah_catalog::{CatalogVersion, GroupId, TableOid};
@@ -23,7 +25,15 @@ pub(crate) async fn before(session: &mut Session, statement: &Statement) -> Resu
         Ddl::AllNodes { text, object } => session.run_on_workers(&text, object).await,
         Ddl::TypeChange { table, conversions } => session.announce_type_change(&table, &conversions).await,
         Ddl::PerWorker { texts } if *statement.kind() != Kind::Lock => session.run_per_worker(&texts).await,
-        Ddl::Coordinator | Ddl::PerWorker { .. } | Ddl::Configuration { .. } => Ok(()),
+        Ddl::IndexBuild => {
+            session.run_alone(GroupId::COORDINATOR, "SELECT howdah.leave_index_builds()").await
+        }
+        Ddl::Maintenance { object } if *statement.kind() == Kind::Reindex => {
+            session.resume_index(&object).await
+        }
+        Ddl::Coordinator | Ddl::PerWorker { .. } | Ddl::Maintenance { .. } | Ddl::Configuration { .. } => {
+            Ok(())
+        }
     }
 }
 
@@ -36,6 +46,8 @@ pub(crate) async fn after(session: &mut Session, statement: &Statement) -> Resul
             let groups = session.worker_groups();
             session.run_per_worker(&groups.into_iter().map(|it| (it, text.clone())).collect()).await
         }
+        Ddl::IndexBuild => session.build_indexes().await,
+        Ddl::Maintenance { object } => session.maintain(statement, &object).await,
         Ddl::AllNodes { object: Object::Optional, .. } => session.say_on_all_nodes("off").await,
         Ddl::AllNodes { object: Object::Needed, .. }
         | Ddl::TypeChange { .. }
@@ -146,12 +158,45 @@ impl Session {
     /// Each worker by itself, or in the block if there is one.
     async fn run_per_worker(&mut self, texts: &BTreeMap<GroupId, String>) -> Result<()> {
         for (group, text) in texts {
-            let connection = self.participant(*group).await?;
-            // Settings go in front of what comes next, and VACUUM and ALTER SYSTEM must be alone.
-            connection.run("SELECT").await?;
-            connection.run(text).await?;
+            self.run_alone(*group, text).await?;
         }
         Ok(())
+    }
+
+    /// The shards of the table or index one after the other.
+    async fn maintain(&mut self, statement: &Statement, object: &RelationName) -> Result<()> {
+        let query = format!(
+            "SELECT groupid, schema_name, name, clustered FROM howdah.shard_objects(pg_catalog.to_regclass({}))",
+            literal(&object.quoted())
+        );
+        for row in self.participant(GroupId::COORDINATOR).await?.rows(&query).await? {
+            let [Some(group), Some(schema), Some(name), clustered] = row.as_slice() else { continue };
+            let text = howdah_planner::for_shard(statement, schema, name, clustered.as_deref());
+            if let (Ok(group), Some(text)) = (group.parse(), text) {
+                self.run_alone(GroupId(group), &text).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// REINDEX of an index whose build was interrupted goes on with it.
+    async fn resume_index(&mut self, object: &RelationName) -> Result<()> {
+        if self.transaction.is_in_progress() {
+            return Ok(());
+        }
+        let query = format!(
+            "SELECT howdah.resume_index_build(pg_catalog.to_regclass({}))",
+            literal(&object.quoted())
+        );
+        let rows = self.participant(GroupId::COORDINATOR).await?.rows(&query).await?;
+        match rows.into_iter().flatten().flatten().next().as_deref() {
+            Some("t") => {
+                self.build_indexes().await?;
+                // PostgreSQL takes some forms of REINDEX only outside of a transaction.
+                self.end_statement().await
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -51,6 +51,9 @@ DECLARE
 BEGIN
     FOR command IN SELECT classid, objid, command_tag, object_type, schema_name FROM pg_event_trigger_ddl_commands() LOOP
         relation := howdah.table_of_object(command.classid, command.objid);
+        IF relation IS NOT NULL AND command.object_type = 'index' AND command.command_tag = 'CREATE INDEX' AND howdah.builds_concurrently() THEN
+            PERFORM howdah.begin_index_build(command.objid, relation);
+        END IF;
         changed := changed OR relation IS NOT NULL OR (howdah.is_planned_with(command.command_tag) AND command.schema_name IS DISTINCT FROM 'pg_temp');
         IF command.classid = 'pg_class'::regclass THEN
             -- A name that may hide a distributed table's, or may have done so.
@@ -124,8 +127,12 @@ BEGIN
             PERFORM howdah.drop_shards(dropped.objid, dropped.schema_name, dropped.object_name);
         ELSIF dropped.object_type IN ('table column', 'table constraint', 'default value', 'trigger', 'rule', 'policy') THEN
             touched := touched || to_regclass(format('%I.%I', dropped.address_names[1], dropped.address_names[2]));
+        ELSIF dropped.object_type = 'index' AND EXISTS (SELECT FROM howdah.index_build WHERE indexrelid = dropped.objid) THEN
+            PERFORM howdah.drop_index_build(dropped.objid, dropped.schema_name, dropped.object_name);
         ELSIF dropped.object_type = 'index' THEN
-            touched := touched || array(SELECT logicalrelid FROM howdah.shard_shape WHERE shape -> 'indexes' ? dropped.objid::text);
+            -- By name: REINDEX CONCURRENTLY has given it another number.
+            touched := touched || array(SELECT logicalrelid FROM howdah.shard_shape WHERE shape ->> 'schema_name' = dropped.schema_name
+                AND EXISTS (SELECT FROM jsonb_each(shape -> 'indexes') WHERE value ->> 'name' = dropped.object_name));
         ELSIF dropped.object_type IN ('table', 'view', 'materialized view', 'foreign table', 'sequence') THEN
             changed := changed OR EXISTS (SELECT FROM pg_class c JOIN howdah.pg_dist_partition p ON p.logicalrelid = c.oid
                 WHERE c.relname = dropped.object_name);

@@ -11,7 +11,7 @@ BEGIN
     FOR index IN
         SELECT i.indexrelid, c.relname
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-        WHERE i.indrelid = relation AND (i.indisunique OR i.indisexclusion)
+        WHERE i.indrelid = relation AND i.indisvalid AND (i.indisunique OR i.indisexclusion)
           AND NOT EXISTS (
             SELECT FROM unnest(i.indkey::smallint[]) WITH ORDINALITY k (attnum, n)
             WHERE k.attnum = column_number AND k.n <= i.indnkeyatts

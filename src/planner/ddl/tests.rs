@@ -132,12 +132,18 @@ fn configuration_is_of_every_node() {
 }
 
 #[test]
-fn refused() {
+fn indexes_and_clusters() {
+    check(
+        "CREATE UNIQUE INDEX CONCURRENTLY ON orders (status)",
+        expect![[r#"
+        0A000 cannot create a unique index on "orders" without its distribution column "customer_id"
+    "#]],
+    );
     check(
         "CREATE INDEX CONCURRENTLY ON orders (status)",
         expect![[r#"
-            0A000 CREATE INDEX CONCURRENTLY is not supported on distributed table "orders" yet
-        "#]],
+        IndexBuild
+    "#]],
     );
     check(
         "CREATE INDEX CONCURRENTLY ON other (a)",
@@ -148,7 +154,24 @@ fn refused() {
     check(
         "REINDEX TABLE orders",
         expect![[r#"
-            0A000 REINDEX is not supported on distributed table "orders" yet
-        "#]],
+        Maintenance { object: RelationName { schema: None, name: "orders" } }
+    "#]],
     );
+    check(
+        "REINDEX (VERBOSE) SCHEMA public",
+        expect![[r#"
+        1: REINDEX (VERBOSE) SCHEMA public
+        2: REINDEX (VERBOSE) SCHEMA public
+    "#]],
+    );
+    let shard = |text: &str| {
+        let statement = howdah_sql::parse(text).expect("it parses").pop().expect("it is a statement");
+        for_shard(&statement, "public", "orders_102008", Some("orders_status_102008"))
+    };
+    expect!["REINDEX (CONCURRENTLY) INDEX public.orders_102008"]
+        .assert_eq(&shard("REINDEX INDEX CONCURRENTLY other.orders").unwrap_or_default());
+    expect!["CLUSTER (VERBOSE) public.orders_102008 USING orders_status_102008"]
+        .assert_eq(&shard("CLUSTER VERBOSE orders USING orders_status").unwrap_or_default());
+    expect!["CLUSTER public.orders_102008 USING orders_status_102008"]
+        .assert_eq(&shard("CLUSTER orders").unwrap_or_default());
 }

@@ -161,9 +161,16 @@ impl Session {
             self.open_for(statement);
         }
         crate::ddl::before(self, statement).await?;
+        let sent = self.client.mark();
         let outcome = self.on_coordinator(text, analyzed.effects, true).await?;
-        if outcome == Outcome::Succeeded {
-            crate::ddl::after(self, statement).await?;
+        if outcome == Outcome::Succeeded
+            && let Err(error) = crate::ddl::after(self, statement).await
+        {
+            // The client must not hear that the command is complete.
+            if self.client.may_rewind(&sent) {
+                self.client.rewind(&sent)?;
+            }
+            return Err(error);
         }
         Ok(outcome)
     }
