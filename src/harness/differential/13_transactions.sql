@@ -195,3 +195,11 @@ SELECT count(*) FROM customers WHERE customer_id = 955;
 COMMIT;
 SELECT count(*) FROM customers WHERE customer_id = 955;
 RESET default_transaction_isolation;
+-- one worker writes, the coordinator has read live tables
+BEGIN;
+SELECT count(*) FROM customers a JOIN visits b ON a.balance = b.seconds;
+INSERT INTO customers (customer_id, name) VALUES (960, 'after a live read');
+COMMIT;
+SELECT name FROM customers WHERE customer_id = 960;
+INSERT INTO customers (customer_id, name) SELECT a.customer_id + 1, 'selected live' FROM customers a LEFT JOIN visits b ON a.balance = b.seconds WHERE a.customer_id = 960;
+SELECT name FROM customers WHERE customer_id = 961;
