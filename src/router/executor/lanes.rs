@@ -150,6 +150,10 @@ impl<'a> Lanes<'a> {
         self.lanes.len()
     }
 
+    pub(super) fn group(&self, lane: usize) -> GroupId {
+        self.lanes[lane].group
+    }
+
     pub(crate) fn summary(&self) -> &Summary {
         &self.summary
     }
@@ -219,8 +223,11 @@ impl<'a> Lanes<'a> {
                 self.summary.fail(self.form.in_client_terms(error_fields(&message.body).into(), query));
             }
             (Some(Part::Tasks { tasks, .. }), tag) => {
-                if matches!(tag, b'C' | b'I') {
+                if matches!(tag, b'C' | b'I' | b's') {
                     tasks.pop_front();
+                }
+                if tag == b's' {
+                    self.summary.suspended.insert(lane.group);
                 }
                 self.summary.note(message);
             }

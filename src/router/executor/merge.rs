@@ -98,8 +98,7 @@ pub(super) async fn ordered(
     for lane in 0..lanes.count() {
         heads.push(lanes.next_row(session, lane).await?);
     }
-    // Dates are compared by what their text says; only ISO is read here.
-    let iso = session.settings.get("DateStyle").is_none_or(|it| it.starts_with("ISO"));
+    let iso = iso_dates(session);
     let columns = lanes.summary().columns.clone().unwrap_or_default();
     let Some(keys) = Keys::of(order.keys, &columns, iso) else {
         if lanes.summary().columns.iter().flatten().any(|it| it.format == Format::Binary) {
@@ -123,7 +122,7 @@ pub(super) async fn ordered(
 async fn pass_on(
     session: &mut Session,
     lanes: &mut Lanes<'_>,
-    keys: &Keys<'_>,
+    keys: &Keys,
     heads: Vec<Option<Bytes>>,
     output_columns: usize,
     rows: &mut ClientRows,
@@ -145,8 +144,13 @@ async fn pass_on(
     Ok(())
 }
 
+/// Dates are compared by what their text says; only ISO is read here.
+pub(super) fn iso_dates(session: &Session) -> bool {
+    session.settings.get("DateStyle").is_none_or(|it| it.starts_with("ISO"))
+}
+
 /// Hidden columns come behind the client's, so a list of formats would not fit.
-fn row_formats(execution: &Execution<'_>, order: &Order<'_>, fallback: &Combine) -> RowFormats {
+pub(super) fn row_formats(execution: &Execution<'_>, order: &Order<'_>, fallback: &Combine) -> RowFormats {
     match execution.bind {
         Some(bind) if bind.result_formats.count() > 1 => {
             RowFormats::Extended { hidden: fallback.columns.saturating_sub(order.output_columns) }
@@ -156,7 +160,7 @@ fn row_formats(execution: &Execution<'_>, order: &Order<'_>, fallback: &Combine)
 }
 
 /// The tasks of one worker as one query, sorted.
-fn per_worker(tasks: &[Task], order: &Order<'_>, window: Window) -> Vec<Task> {
+pub(super) fn per_worker(tasks: &[Task], order: &Order<'_>, window: Window) -> Vec<Task> {
     let keys: Vec<String> = order.keys.iter().map(sort_clause).collect();
     let limit = window.wanted().map_or(String::new(), |it| format!(" LIMIT {it}"));
     let end = format!(" ORDER BY {}{limit}", keys.join(", "));
@@ -171,30 +175,30 @@ fn sort_clause(key: &SortKey) -> String {
     format!("{} {direction} NULLS {nulls}", key.column + 1)
 }
 
-struct Head {
-    row: Bytes,
+pub(super) struct Head {
+    pub(super) row: Bytes,
     /// One per key; `None` is NULL.
     ordinals: Vec<Option<i128>>,
 }
 
 /// The sort keys with what is needed to read them.
-struct Keys<'a> {
-    keys: &'a [SortKey],
+pub(super) struct Keys {
+    keys: Vec<SortKey>,
     columns: Vec<(TypeOid, Format)>,
 }
 
-impl<'a> Keys<'a> {
+impl Keys {
     /// `None` if any is of a type that is not compared here.
-    fn of(keys: &'a [SortKey], columns: &[ColumnDescription], iso: bool) -> Option<Self> {
+    pub(super) fn of(keys: &[SortKey], columns: &[ColumnDescription], iso: bool) -> Option<Self> {
         let column = |key: &SortKey| {
             let column = columns.get(key.column)?;
             let readable = iso || column.format == Format::Binary || !is_date(column.type_oid);
             (readable && is_ordered_here(column.type_oid)).then_some((column.type_oid, column.format))
         };
-        Some(Self { keys, columns: keys.iter().map(column).collect::<Option<_>>()? })
+        Some(Self { keys: keys.to_vec(), columns: keys.iter().map(column).collect::<Option<_>>()? })
     }
 
-    fn head(&self, row: Bytes) -> Result<Head> {
+    pub(super) fn head(&self, row: Bytes) -> Result<Head> {
         let fields: Vec<Option<&[u8]>> = values(&row).collect();
         let read = |(key, (type_oid, format)): (&SortKey, &(TypeOid, Format))| match fields
             .get(key.column)
@@ -213,7 +217,11 @@ impl<'a> Keys<'a> {
 
     /// The stream whose head comes first.
     fn first(&self, heads: &[Option<Head>]) -> Option<usize> {
-        let there = heads.iter().enumerate().filter_map(|(index, it)| it.as_ref().map(|it| (index, it)));
+        self.first_of(&heads.iter().map(Option::as_ref).collect::<Vec<_>>())
+    }
+
+    pub(super) fn first_of(&self, heads: &[Option<&Head>]) -> Option<usize> {
+        let there = heads.iter().enumerate().filter_map(|(index, it)| it.map(|it| (index, it)));
         there.min_by(|a, b| self.compare(&a.1.ordinals, &b.1.ordinals)).map(|it| it.0)
     }
 

@@ -16,6 +16,7 @@ mod live;
 mod merge;
 mod multi_shard;
 mod pace;
+mod portion;
 mod rows;
 mod shard_key;
 mod stop;
@@ -27,6 +28,7 @@ use howdah_sql::Statement;
 
 pub(crate) use self::lanes::{Access, Lanes};
 pub(crate) use self::pace::Pace;
+pub(crate) use self::portion::Portions;
 pub(crate) use self::shard_key::{KeyValue, hash, null_key, shard_of};
 pub(crate) use self::summary::Sink;
 pub(crate) use self::task::{Form, Task};

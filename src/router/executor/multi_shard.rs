@@ -48,7 +48,7 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, plan: 
 }
 
 /// FOR UPDATE and its like, which allow no UNION ALL.
-fn locks_rows(execution: &Execution<'_>) -> bool {
+pub(super) fn locks_rows(execution: &Execution<'_>) -> bool {
     matches!(execution.statement.node(), NodeEnum::SelectStmt(it) if !it.locking_clause.is_empty())
 }
 

@@ -24,6 +24,11 @@ impl ClientRows {
         self.passed
     }
 
+    /// How many there were, those before the window included.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
+    }
+
     /// Counts one more row; true if the client is to have it.
     pub(super) fn admit(&mut self) -> bool {
         self.seen += 1;

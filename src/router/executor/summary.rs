@@ -1,6 +1,9 @@
 //! What the tasks of one statement answer: their rows, and everything beside them.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
+use howdah_catalog::GroupId;
 use howdah_pg::wire::backend::{self, ColumnDescription};
 
 use crate::client::Client;
@@ -27,6 +30,8 @@ pub(crate) struct Summary {
     pub(crate) command: Option<String>,
     /// The first RowDescription.
     pub(crate) columns: Option<Vec<ColumnDescription>>,
+    /// The workers whose portals have more rows.
+    pub(crate) suspended: BTreeSet<GroupId>,
     error: Option<Error>,
 }
 

@@ -1,5 +1,6 @@
 //! One worker query, and how it is queued on a connection.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,10 @@ impl Task {
 pub(crate) enum Form<'a> {
     /// With the client's parameters.
     Statement { execution: &'a Execution<'a>, formats: RowFormats },
+    /// As a portal of this name on each worker, for [`Self::Portal`].
+    Bind { execution: &'a Execution<'a>, formats: RowFormats, portal: String },
+    /// So many rows of a portal that the task names.
+    Portal { quotas: BTreeMap<GroupId, u64>, catalog: Arc<Catalog> },
     /// As the source of COPY TO STDOUT with these options.
     Copy { options: String, catalog: Arc<Catalog> },
 }
@@ -52,7 +57,7 @@ impl Form<'_> {
     pub(super) fn portion(&self, waiting: usize) -> usize {
         match self {
             Self::Statement { execution, .. } => execution.pace.portion(waiting),
-            Self::Copy { .. } => waiting.min(1),
+            Self::Bind { .. } | Self::Portal { .. } | Self::Copy { .. } => waiting.min(1),
         }
     }
 
@@ -68,6 +73,13 @@ impl Form<'_> {
             Self::Statement { execution, formats } => {
                 queue_task(connection, task, execution, formats, describes);
             }
+            Self::Bind { execution, formats, portal } => {
+                queue_bind(connection, task, execution, formats, portal.as_bytes(), describes);
+            }
+            Self::Portal { quotas, .. } => {
+                let rows = quotas.get(&task.group).map_or(1, |it| i32::try_from(*it).unwrap_or(i32::MAX));
+                frontend::put_execute(connection.buffer(), task.text.as_bytes(), rows);
+            }
             Self::Copy { options, .. } => {
                 connection.queue_query(&format!("COPY ({}) TO STDOUT {options}", task.text));
             }
@@ -77,7 +89,7 @@ impl Form<'_> {
     /// Behind the tasks of one portion.
     pub(super) fn queue_sync(&self, connection: &mut ServerConnection) {
         match self {
-            Self::Statement { .. } => connection.queue_sync(),
+            Self::Statement { .. } | Self::Bind { .. } | Self::Portal { .. } => connection.queue_sync(),
             Self::Copy { .. } => {}
         }
     }
@@ -85,8 +97,12 @@ impl Form<'_> {
     /// An error of a worker, which had this query.
     pub(super) fn in_client_terms(&self, error: Error, query: &str) -> Error {
         match self {
-            Self::Statement { execution, .. } => super::for_client(error, query, execution),
-            Self::Copy { catalog, .. } => super::without_shards(error, catalog),
+            Self::Statement { execution, .. } | Self::Bind { execution, .. } => {
+                super::for_client(error, query, execution)
+            }
+            Self::Portal { catalog, .. } | Self::Copy { catalog, .. } => {
+                super::without_shards(error, catalog)
+            }
         }
     }
 }
@@ -114,12 +130,13 @@ pub(crate) enum ColumnFormat {
     Float8,
 }
 
-/// Queues a task; its rows are described first if `describe` says so. No Sync is queued.
-pub(crate) fn queue_task(
+/// Queues a task as a portal, which is described if `describe` says so. No Sync is queued.
+fn queue_bind(
     connection: &mut ServerConnection,
     task: &Task,
     execution: &Execution<'_>,
     formats: &RowFormats,
+    portal: &[u8],
     describe: bool,
 ) {
     let mut parameters = Parameters::of(execution, &task.text);
@@ -138,16 +155,27 @@ pub(crate) fn queue_task(
     frontend::put_parse(buffer, b"", task.text.as_bytes(), &parameters.types);
     frontend::put_bind(
         buffer,
-        b"",
+        portal,
         b"",
         &parameters.formats,
         parameters.values.iter().copied(),
         &row_formats,
     );
     if describe {
-        frontend::put_describe(buffer, Target::Portal(b""));
+        frontend::put_describe(buffer, Target::Portal(portal));
     }
-    frontend::put_execute(buffer, b"", 0);
+}
+
+/// Queues a task and its execution.
+pub(crate) fn queue_task(
+    connection: &mut ServerConnection,
+    task: &Task,
+    execution: &Execution<'_>,
+    formats: &RowFormats,
+    describe: bool,
+) {
+    queue_bind(connection, task, execution, formats, b"", describe);
+    frontend::put_execute(connection.buffer(), b"", 0);
 }
 
 impl ColumnFormat {

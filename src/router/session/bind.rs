@@ -12,7 +12,7 @@ use super::analysis::Route;
 use super::dispatch::{Choice, choose};
 use super::extended::Ahead;
 use super::flight::Reply;
-use super::portal::{Place, Portal};
+use super::portal::{Place, Portal, Rest};
 use super::single_shard::Values;
 use super::statements::{Prepared, statement_name};
 use crate::error::{Error, Result};
@@ -57,7 +57,9 @@ impl Session {
             backend::put_bind_complete(&mut complete);
             self.answer(&complete);
         }
-        let portal = Portal { statement: prepared, bind: body.clone(), place, held: None };
+        self.drop_portal(bind.portal).await?;
+        let depth = self.savepoints();
+        let portal = Portal { statement: prepared, bind: body.clone(), place, rest: Rest::default(), depth };
         self.portals.insert(Bytes::copy_from_slice(bind.portal), portal);
         Ok(())
     }

@@ -161,6 +161,7 @@ impl Session {
 
     /// The block is over on all nodes: what was true only inside of it ends, and what it left is looked at.
     async fn after_block(&mut self) -> Result<()> {
+        self.portals.clear();
         self.marks.begin = None;
         self.marks.savepoints.clear();
         self.refresh_after_block().await
@@ -181,6 +182,7 @@ impl Session {
         let at = self.find_savepoint(name)?;
         self.release_savepoint(name).await?;
         self.marks.savepoints.truncate(at);
+        self.release_portals(at);
         self.client.push_command_complete("RELEASE");
         Ok(())
     }
@@ -190,6 +192,7 @@ impl Session {
         let at = self.find_savepoint(name)?;
         self.rollback_to(name).await?;
         self.marks.savepoints.truncate(at + 1);
+        self.forget_portals_since(at);
         let settings = self.marks.savepoints[at].1.clone();
         self.set_settings(settings);
         if self.overlay.take().is_some() {
@@ -197,6 +200,11 @@ impl Session {
         }
         self.client.push_command_complete("ROLLBACK");
         Ok(())
+    }
+
+    /// How many there are.
+    pub(super) fn savepoints(&self) -> usize {
+        self.marks.savepoints.len()
     }
 
     fn find_savepoint(&self, name: &str) -> Result<usize> {

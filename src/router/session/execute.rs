@@ -6,18 +6,19 @@ use bytes::Bytes;
 use howdah_catalog::GroupId;
 use howdah_pg::wire::backend;
 use howdah_pg::wire::frontend::{self, Message};
-use howdah_sql::Kind;
+use howdah_sql::{Kind, Literal};
 
 use super::Session;
-use super::analysis::Route;
+use super::analysis::{Distributed, Route};
 use super::dispatch::{Choice, choose, execution};
 use super::extended::Ahead;
 use super::flight::Reply;
-use super::portal::Place;
+use super::portal::{Place, Rest};
 use super::relay::Outcome;
 use super::single_shard::Values;
 use super::statements::Prepared;
 use crate::error::{Error, Result};
+use crate::executor::Portions;
 use crate::transaction::Block;
 
 const COORDINATOR: GroupId = GroupId::COORDINATOR;
@@ -66,7 +67,6 @@ impl Session {
         match &analyzed.route {
             Route::Empty => backend::put_empty_query_response(self.client.buffer()),
             Route::Control(command) => {
-                self.portals.clear();
                 let text = String::from_utf8_lossy(&prepared.text).into_owned();
                 self.control(command, text.trim().trim_end_matches(';')).await?;
             }
@@ -87,7 +87,7 @@ impl Session {
             }
             Route::Planned(_) => {
                 self.pipeline.executed = true;
-                self.execute_held(execute, &prepared, &bind).await?;
+                self.execute_in_portions(execute, &prepared, &bind).await?;
             }
             Route::Utility => {
                 let outcome = self.run_utility(&prepared.text, &analyzed).await?;
@@ -105,47 +105,78 @@ impl Session {
         Ok(())
     }
 
-    /// Runs a portal by the executor. Rows beyond the limit wait in the portal.
-    async fn execute_held(
+    /// Runs a portal by the executor. Rows beyond the limit wait on the workers, or in the portal.
+    async fn execute_in_portions(
         &mut self,
         execute: frontend::Execute<'_>,
         prepared: &Arc<Prepared>,
         bind: &Bytes,
     ) -> Result<()> {
-        let held = self.portals.get_mut(execute.portal).and_then(|it| it.held.take());
-        let mut held = match held {
-            Some(held) => held,
-            None if execute.max_rows <= 0 => return self.execute_planned(prepared, bind).await,
-            None => {
-                self.client.hold();
-                let result = self.execute_planned(prepared, bind).await;
-                let held = self.client.release();
-                result?;
-                held.freeze()
+        let rest = self.portals.get_mut(execute.portal).map(|it| std::mem::take(&mut it.rest));
+        let rest = match rest.unwrap_or_default() {
+            Rest::All if execute.max_rows <= 0 => return self.execute_planned(prepared, bind).await,
+            Rest::All => self.begin_portions(prepared, bind).await?,
+            begun => begun,
+        };
+        let rest = match rest {
+            Rest::All => rest,
+            Rest::Held(mut held) => {
+                super::portal::put_rows(&mut held, execute.max_rows, self.client.buffer())?;
+                Rest::Held(held)
+            }
+            Rest::Portions(mut portions) => {
+                let max = u64::try_from(execute.max_rows).ok().filter(|it| 0 < *it).unwrap_or(u64::MAX);
+                let passed = portions.pass(self, max).await?;
+                match passed < max {
+                    // The count is that of this Execute (`ProcessQuery`, `PortalRunSelect`).
+                    true => self.client.push_command_complete(&format!("SELECT {passed}")),
+                    false => backend::put_portal_suspended(self.client.buffer()),
+                }
+                Rest::Portions(portions)
             }
         };
-        super::portal::put_rows(&mut held, execute.max_rows, self.client.buffer())?;
         if let Some(portal) = self.portals.get_mut(execute.portal) {
-            portal.held = Some(held);
+            portal.rest = rest;
         }
         Ok(())
+    }
+
+    async fn begin_portions(&mut self, prepared: &Arc<Prepared>, bind: &Bytes) -> Result<Rest> {
+        let Route::Planned(distributed) = &prepared.analyzed.route else { return Ok(Rest::All) };
+        let Message::Bind(parsed) = frontend::parse(b'B', bind)? else { return Ok(Rest::All) };
+        let literals = self.take_literals(&prepared.text);
+        let values = values(prepared, distributed, &literals, &parsed, self.utf8);
+        if let Choice::Executor(planned) = choose(distributed, &values)?
+            && let Some(portions) = Portions::open(self, &execution(distributed, planned, &values)?).await?
+        {
+            return Ok(Rest::Portions(Box::new(portions)));
+        }
+        self.client.hold();
+        let result = self.execute_planned(prepared, bind).await;
+        let held = self.client.release();
+        result.map(|()| Rest::Held(held.freeze()))
     }
 
     async fn execute_planned(&mut self, prepared: &Arc<Prepared>, bind: &Bytes) -> Result<()> {
         let Route::Planned(distributed) = &prepared.analyzed.route else { return Ok(()) };
         let Message::Bind(bind) = frontend::parse(b'B', bind)? else { return Ok(()) };
         let literals = self.take_literals(&prepared.text);
-        let values = Values {
-            text: &prepared.text,
-            literals: &literals,
-            bind: Some(&bind),
-            parameter_types: &distributed.description.parameters,
-            utf8: self.utf8,
-        };
+        let values = values(prepared, distributed, &literals, &bind, self.utf8);
         let Choice::Executor(planned) = choose(distributed, &values)? else {
             return Err(Error::Internal("a portal changed its plan".to_owned()));
         };
         let execution = execution(distributed, planned, &values)?;
         self.execute_by_router(&execution).await.map(drop)
     }
+}
+
+fn values<'a>(
+    prepared: &'a Prepared,
+    distributed: &'a Distributed,
+    literals: &'a [Literal],
+    bind: &'a frontend::Bind<'a>,
+    utf8: bool,
+) -> Values<'a> {
+    let parameter_types = &distributed.description.parameters;
+    Values { text: &prepared.text, literals, bind: Some(bind), parameter_types, utf8 }
 }

@@ -197,7 +197,7 @@ impl Session {
                 self.statements.remove(name);
             }
             Target::Portal(name) => {
-                let place = self.portals.remove(name).map(|it| it.place);
+                let place = self.drop_portal(name).await?;
                 // What is not known here may be a cursor of DECLARE.
                 let is_cursor = place.is_none() && !name.is_empty();
                 if let Some(Place::Server(group)) =

@@ -8,8 +8,11 @@ use howdah_pg::TypeOid;
 use howdah_pg::wire::backend::{self, ColumnDescription};
 use howdah_pg::wire::{Format, frame};
 
+use super::Session;
 use super::statements::Prepared;
 use crate::error::Result;
+use crate::executor::Portions;
+use crate::transaction::Block;
 use howdah_catalog::GroupId;
 
 pub(super) type Portals = HashMap<Bytes, Portal>;
@@ -19,8 +22,21 @@ pub(super) struct Portal {
     /// Body of the Bind that made it.
     pub(super) bind: Bytes,
     pub(super) place: Place,
-    /// Messages of the result that the client has not asked for yet.
-    pub(super) held: Option<Bytes>,
+    pub(super) rest: Rest,
+    /// How many savepoints there were when it was made.
+    pub(super) depth: usize,
+}
+
+/// The part of a result that the client has not asked for yet.
+#[derive(Default)]
+pub(super) enum Rest {
+    /// Nothing was asked for so far.
+    #[default]
+    All,
+    /// Messages that were kept back.
+    Held(Bytes),
+    /// Portals on the workers.
+    Portions(Box<Portions>),
 }
 
 /// Where a portal is.
@@ -64,6 +80,30 @@ pub(super) fn put_rows(held: &mut Bytes, max_rows: i32, to: &mut BytesMut) -> Re
         false => backend::put_portal_suspended(to),
     }
     Ok(())
+}
+
+impl Session {
+    /// Forgets a portal. What it has on workers is closed, unless that goes with the transaction.
+    pub(super) async fn drop_portal(&mut self, name: &[u8]) -> Result<Option<Place>> {
+        let Some(portal) = self.portals.remove(name) else { return Ok(None) };
+        if let Rest::Portions(portions) = portal.rest
+            && self.transaction.block() != Block::Failed
+        {
+            self.land(self.is_in_block()).await?;
+            portions.close(self);
+        }
+        Ok(Some(portal.place))
+    }
+
+    /// ROLLBACK TO the savepoint at `depth`: what was made after it is gone.
+    pub(super) fn forget_portals_since(&mut self, depth: usize) {
+        self.portals.retain(|_, it| it.depth <= depth);
+    }
+
+    /// RELEASE of the savepoint at `depth`.
+    pub(super) fn release_portals(&mut self, depth: usize) {
+        self.portals.values_mut().for_each(|it| it.depth = it.depth.min(depth));
+    }
 }
 
 /// The RowDescription of EXPLAIN.

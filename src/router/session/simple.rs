@@ -25,8 +25,9 @@ impl Session {
         };
         // A simple query destroys the unnamed statement and portal ("Simple Query" in protocol-flow).
         self.statements.remove(&b""[..]);
-        self.portals.remove(&b""[..]);
-        if let Err(error) = self.run_text(text).await {
+        let dropped = self.drop_portal(b"").await.map(drop);
+        let ran = if dropped.is_ok() { self.run_text(text).await } else { dropped };
+        if let Err(error) = ran {
             self.report(error)?;
             self.abandon_implicit().await?;
         }
