@@ -14,6 +14,8 @@ pub struct UserObjects {
     pub types: BTreeMap<TypeOid, UserType>,
     /// Whether anybody made a cast: then no implicit conversion is certain.
     pub casts: bool,
+    /// Settings with a dot in their name that functions speak of. PostgreSQL keeps such, and does not list them.
+    pub custom_settings: Vec<String>,
 }
 
 impl UserObjects {

@@ -138,7 +138,8 @@ fn objects(objects: json::Objects) -> Result<UserObjects, CatalogError> {
         .into_iter()
         .map(|it| UserOperator { name: it.name, left: TypeOid(it.left), right: TypeOid(it.right) })
         .collect();
-    Ok(UserObjects { functions, operators, types, casts: objects.casts })
+    let json::Objects { casts, custom_settings, .. } = objects;
+    Ok(UserObjects { functions, operators, types, casts, custom_settings })
 }
 
 #[cfg(test)]

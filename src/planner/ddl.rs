@@ -190,7 +190,7 @@ fn type_change(statement: &AlterTableStmt) -> Option<Ddl> {
 }
 
 /// An expression by itself, as the only column of a SELECT.
-fn deparse_expression(expression: &Node) -> Option<String> {
+pub(crate) fn deparse_expression(expression: &Node) -> Option<String> {
     let mut select = howdah_sql::parse("SELECT 1").ok()?.pop()?.node().clone();
     let NodeEnum::SelectStmt(query) = &mut select else { return None };
     let Some(NodeEnum::ResTarget(target)) = query.target_list.first_mut().and_then(|it| it.node.as_mut())

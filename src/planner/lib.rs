@@ -7,6 +7,7 @@
 mod analysis;
 mod combine;
 mod context;
+mod copy;
 mod ddl;
 mod defaults_in_place;
 mod error;
@@ -24,6 +25,7 @@ mod statement;
 mod time;
 mod whitelist;
 
+pub use self::copy::copy_condition;
 pub use self::ddl::{Ddl, Object, concerns_all_nodes, ddl, ddl_relations, for_shard, runs_alone};
 pub use self::error::Error;
 pub use self::explain::explain;

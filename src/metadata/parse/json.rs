@@ -109,6 +109,8 @@ pub(super) struct Objects {
     pub(super) operators: Vec<Operator>,
     pub(super) types: Vec<Type>,
     pub(super) casts: bool,
+    #[serde(default)]
+    pub(super) custom_settings: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -87,6 +87,11 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             LEFT JOIN pg_type element ON element.oid = t.typelem AND t.typcategory = 'A'
             LEFT JOIN pg_class c ON c.oid = coalesce(nullif(t.typrelid, 0), element.typrelid)
             WHERE coalesce(c.relkind, 'c') = 'c'),
+        -- What stands in a string like the name of a setting of users, or behind SET. More of them do no harm.
+        'custom_settings', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM (
+            SELECT DISTINCT lower(found[1]) AS name FROM pg_proc p JOIN schema ON schema.oid = pronamespace,
+                regexp_matches(prosrc, $re$(?:'|\mset\s+(?:local\s+|session\s+)?)([a-z_]\w*(?:\.[a-z_]\w*)+)$re$, 'gi') found
+            WHERE prosrc ~* '(set_config|\mset\M)' ORDER BY name LIMIT 100) names),
         'casts', EXISTS (SELECT FROM pg_cast WHERE oid >= 16384))
 $$;
 

@@ -23,6 +23,8 @@ pub(crate) struct Layout {
     pub(crate) format: Format,
     /// The first line of text or CSV holds names.
     pub(crate) header: bool,
+    /// They are to be compared with the columns.
+    pub(crate) keeps_header: bool,
     /// Names of the columns in the order of the fields.
     pub(crate) columns: Vec<String>,
     /// Which of them is the distribution column.

@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
 use futures::FutureExt;
-use howdah_catalog::{Column, DefaultClass, GroupId, Identity, Table};
+use howdah_catalog::{Catalog, Column, DefaultClass, GroupId, Identity, Table};
 use howdah_pg::SqlState;
 use howdah_pg::wire::{ErrorFields, Field as ErrorField, Format as WireFormat, backend, frontend};
 use howdah_sql::ast::CopyStmt;
 
+use super::check::copied;
 use super::format::{Format, Layout};
 use super::options::{Options, columns_of};
 use super::rows::{Field, RowError, Rows};
@@ -29,15 +30,20 @@ const UNDER_WAY: usize = 2;
 /// Input is looked at in pieces of at least this size.
 const PIECE: usize = 64 << 10;
 
-struct CopyFrom {
-    table: Arc<Table>,
-    options: Options,
-    columns: Vec<String>,
+pub(super) struct CopyFrom {
+    pub(super) table: Arc<Table>,
+    pub(super) options: Options,
+    pub(super) columns: Vec<String>,
+    /// WHERE, for the shards to check.
+    pub(super) condition: Option<String>,
     /// Columns that the rows lack and only the coordinator can fill: name and expression.
     computed: Vec<(Column, String)>,
     /// Which of `columns`, or behind them of `computed`, is the distribution column.
     key: usize,
     shards: BTreeMap<usize, ShardRows>,
+    pub(super) header_checked: bool,
+    /// Without a distribution value, which WHERE may leave out.
+    pub(super) unplaced: ShardRows,
     /// Per worker the bursts that it has not answered: shard and client's lines.
     under_way: BTreeMap<GroupId, VecDeque<Vec<u64>>>,
     copied: u64,
@@ -57,8 +63,9 @@ pub(super) async fn run(session: &mut Session, statement: &CopyStmt, table: &Arc
             "SET client_encoding = 'UTF8' and send UTF-8.",
         ));
     }
-    let mut copy = CopyFrom::of(statement, table)?;
+    let mut copy = CopyFrom::of(statement, table, &session.catalog())?;
     session.transaction.open_statement();
+    copy.check_options(session).await?;
     copy.invite(session).await?;
     let result = copy.read(session).await;
     match result {
@@ -75,7 +82,7 @@ pub(super) async fn run(session: &mut Session, statement: &CopyStmt, table: &Arc
 }
 
 impl CopyFrom {
-    fn of(statement: &CopyStmt, table: &Arc<Table>) -> Result<Self> {
+    fn of(statement: &CopyStmt, table: &Arc<Table>, catalog: &Catalog) -> Result<Self> {
         let options = Options::of(statement)?;
         let columns = columns_of(statement, table)?;
         let distribution = table.distribution_column().ok_or_else(mismatch)?;
@@ -94,13 +101,23 @@ impl CopyFrom {
                 "Name these columns, or use text or CSV.",
             ));
         }
+        let condition = statement.where_clause.as_ref();
+        let condition = condition.map(|it| howdah_planner::copy_condition(it, table, catalog)).transpose();
+        let condition = condition.map_err(|reason| Error::NotSupported {
+            message: "cannot check the WHERE of this COPY on the workers".to_owned(),
+            detail: Some(format!("Reason: {reason}.")),
+            hint: Some("Copy into another table and use INSERT … SELECT.".to_owned()),
+        })?;
         Ok(Self {
             table: table.clone(),
             options,
             columns,
+            condition,
             computed,
             key,
             shards: BTreeMap::new(),
+            header_checked: false,
+            unplaced: ShardRows::default(),
             under_way: BTreeMap::new(),
             copied: 0,
         })
@@ -116,6 +133,7 @@ impl CopyFrom {
         Layout {
             format,
             header: self.options.header,
+            keeps_header: self.options.matches_header,
             columns: self.columns.clone(),
             distribution: self.key.min(self.columns.len().saturating_sub(1)),
         }
@@ -189,6 +207,10 @@ impl CopyFrom {
                 None => break,
             }
         }
+        let header = rows.take_header();
+        if header.is_some() || at_end && self.options.matches_header && !self.header_checked {
+            self.check_header(session, &header.unwrap_or_default()).await?;
+        }
         let computed = self.compute(session, cut.len()).await?;
         for (number, row) in cut.into_iter().enumerate() {
             let width = self.computed.len();
@@ -207,6 +229,7 @@ impl CopyFrom {
         let list: Vec<&str> = self.computed.iter().map(|it| it.1.as_str()).collect();
         let query = format!("SELECT {} FROM pg_catalog.generate_series(1, {rows})", list.join(", "));
         let coordinator = session.participant(GroupId::COORDINATOR).await?;
+        coordinator.note_sequences(true);
         coordinator.queue_query(&query);
         coordinator.flush().await?;
         Ok(session.coordinator_rows().await?.into_iter().flatten().collect())
@@ -224,19 +247,22 @@ impl CopyFrom {
             Some(index) => computed[index].clone().map(String::into_bytes),
             None => key,
         };
+        if key.is_none() && self.condition.is_some() {
+            self.unplaced.push(&self.options.format, row, computed, line);
+            return Ok(());
+        }
         let shard = match self.shard(session, key).await {
             Ok(shard) => shard,
             Err(error) => return Err(self.at_line(error, line)),
         };
         let rows = self.shards.entry(shard).or_default();
         rows.push(&self.options.format, row, computed, line);
-        self.copied += 1;
         if rows.is_full() { self.send(session, shard).await } else { Ok(()) }
     }
 
     async fn shard(&self, session: &mut Session, key: Option<Vec<u8>>) -> Result<usize> {
+        let Some(value) = key else { return Err(self.null_key()) };
         let column = self.table.distribution_column().ok_or_else(mismatch)?;
-        let Some(value) = key else { return Err(null_key(&self.table, column)) };
         let binary = self.options.format == Format::Binary && self.key < self.columns.len();
         let format = if binary { WireFormat::Binary } else { WireFormat::Text };
         let key = KeyValue { value: Cow::Owned(value), format, type_oid: key_type(binary, column) };
@@ -250,7 +276,7 @@ impl CopyFrom {
     async fn send(&mut self, session: &mut Session, shard: usize) -> Result<()> {
         let Some(rows) = self.shards.get_mut(&shard) else { return Ok(()) };
         let Burst { data, lines } = rows.take(&self.options.format);
-        let command = self.command(shard)?;
+        let command = self.command_with(shard, &self.options.for_shard())?;
         let group = self.table.shards()[shard].group;
         while self.under_way.get(&group).is_some_and(|it| it.len() >= UNDER_WAY) {
             self.answer(session, group).await?;
@@ -270,16 +296,30 @@ impl CopyFrom {
         Ok(())
     }
 
-    fn command(&self, shard: usize) -> Result<String> {
-        let id = self.table.shards().get(shard).ok_or_else(mismatch)?.id;
+    pub(super) fn null_key(&self) -> Error {
+        self.table.distribution_column().map_or_else(mismatch, |it| null_key(&self.table, it))
+    }
+
+    /// With all columns that a shard is sent.
+    pub(super) fn command_with(&self, shard: usize, options: &str) -> Result<String> {
         let names = self.columns.iter().chain(self.computed.iter().map(|it| &it.0.name));
-        let names: Vec<String> = names.map(|it| quote_identifier(it)).collect();
+        self.command_of(shard, names, options)
+    }
+
+    pub(super) fn command_of<'a>(
+        &self,
+        shard: usize,
+        columns: impl IntoIterator<Item = &'a String>,
+        options: &str,
+    ) -> Result<String> {
+        let id = self.table.shards().get(shard).ok_or_else(mismatch)?.id;
+        let names: Vec<String> = columns.into_iter().map(|it| quote_identifier(it)).collect();
+        let condition = self.condition.iter().map(|it| format!(" WHERE {it}")).collect::<String>();
         Ok(format!(
-            "COPY {}.{} ({}) FROM STDIN {}",
+            "COPY {}.{} ({}) FROM STDIN {options}{condition}",
             quote_identifier(&self.table.schema),
             quote_identifier(&self.table.shard_name(id)),
             names.join(", "),
-            self.options.for_shard()
         ))
     }
 
@@ -295,6 +335,7 @@ impl CopyFrom {
             let message = connection.next_message().await?;
             match message.tag {
                 b'E' if error.is_none() => error = Some(error_fields(&message.body)),
+                b'C' => self.copied += copied(&message.body),
                 b'Z' => break,
                 _ => {}
             }
@@ -329,11 +370,12 @@ impl CopyFrom {
                 return Err(error);
             }
         }
-        self.wait_for_all(session).await
+        self.wait_for_all(session).await?;
+        self.check_unplaced(session).await
     }
 
     /// A worker's error with the table's name and the line of the client's input.
-    fn in_client_terms(&self, session: &Session, mut fields: ErrorFields, lines: &[u64]) -> Error {
+    pub(super) fn in_client_terms(&self, session: &Session, mut fields: ErrorFields, lines: &[u64]) -> Error {
         if let Some(context) = fields.get(ErrorField::Where).map(|it| with_line(&it, lines)) {
             fields.set(ErrorField::Where, context);
         }
@@ -384,7 +426,7 @@ fn computed_default(table: &Table, column: &Column) -> Option<String> {
     (default.class != DefaultClass::Immutable).then(|| format!("({})", default.expression))
 }
 
-fn mismatch() -> Error {
+pub(super) fn mismatch() -> Error {
     Error::Internal("COPY does not fit the catalog".to_owned())
 }
 

@@ -3,6 +3,7 @@
 //! Only the distribution column is read; what shards say of a value or a constraint is the client's error,
 //! with the table's name and the line of the client's own input.
 
+mod check;
 mod format;
 mod from;
 mod options;
@@ -40,12 +41,6 @@ pub(crate) async fn copy(session: &mut Session, statement: &Statement) -> Result
         return Err(Error::not_supported(
             "cannot copy a distributed table from or to a file of the server",
             "Use \\copy of psql, or COPY with STDIN or STDOUT.",
-        ));
-    }
-    if copy.where_clause.is_some() {
-        return Err(Error::not_supported(
-            "COPY FROM with WHERE is not supported for distributed tables",
-            "Copy into another table and use INSERT … SELECT.",
         ));
     }
     if table.on_coordinator == OnCoordinator::Everything {

@@ -15,6 +15,13 @@ use crate::settings::{literal, quote_identifier};
 pub(super) struct Options {
     pub(super) format: Format,
     pub(super) header: bool,
+    /// HEADER MATCH.
+    pub(super) matches_header: bool,
+    freeze: bool,
+    /// All options, as PostgreSQL is to judge them; empty if there is nothing that the router does not know.
+    unjudged: Vec<String>,
+    /// One that PostgreSQL may know, and the router does not.
+    unsupported: Option<String>,
     force_null: Vec<String>,
     force_not_null: Vec<String>,
     /// For COPY TO; `*` is all.
@@ -29,6 +36,11 @@ struct Written {
     quote: Option<String>,
     escape: Option<String>,
     header: bool,
+    matches_header: bool,
+    freeze: bool,
+    unusual: bool,
+    all: Vec<String>,
+    unsupported: Option<String>,
     force_null: Vec<String>,
     force_not_null: Vec<String>,
     force_quote: Vec<String>,
@@ -39,7 +51,7 @@ impl Options {
         let mut written = Written::default();
         for option in statement.options.iter().filter_map(|it| it.node.as_ref()) {
             if let NodeEnum::DefElem(option) = option {
-                written.read(option)?;
+                written.read(option);
             }
         }
         written.options()
@@ -51,9 +63,44 @@ impl Options {
         CsvNull { force_null: names(&self.force_null), force_not_null: names(&self.force_not_null) }
     }
 
+    /// To be asked when PostgreSQL has found nothing wrong.
+    pub(super) fn check_supported(&self) -> Result<()> {
+        match &self.unsupported {
+            None => Ok(()),
+            Some(name) => Err(Error::not_supported(
+                format!("COPY option \"{name}\" is not supported for distributed tables"),
+                "Leave the option out.",
+            )),
+        }
+    }
+
+    /// Whether a server must be asked if they are right.
+    pub(super) fn wants_check(&self) -> bool {
+        !self.unjudged.is_empty()
+    }
+
+    pub(super) fn as_written(&self) -> String {
+        match self.unjudged.is_empty() {
+            true => self.for_shard(),
+            false => format!("({})", self.unjudged.join(", ")),
+        }
+    }
+
+    /// For a COPY of the header alone.
+    pub(super) fn for_header(&self) -> String {
+        let mut list = self.list_for_shard();
+        list.push("HEADER match".to_owned());
+        format!("({})", list.join(", "))
+    }
+
     /// The option list for a shard: rows as the client writes them, but without a header.
     pub(super) fn for_shard(&self) -> String {
+        format!("({})", self.list_for_shard().join(", "))
+    }
+
+    fn list_for_shard(&self) -> Vec<String> {
         let mut list = Vec::new();
+        list.extend(self.freeze.then(|| "FREEZE".to_owned()));
         match &self.format {
             Format::Binary => list.push("FORMAT binary".to_owned()),
             Format::Text { delimiter, null } => {
@@ -70,7 +117,7 @@ impl Options {
                 list.extend(columns("FORCE_QUOTE", &self.force_quote));
             }
         }
-        format!("({})", list.join(", "))
+        list
     }
 }
 
@@ -94,28 +141,33 @@ fn columns(option: &str, names: &[String]) -> Option<String> {
 }
 
 impl Written {
-    fn read(&mut self, option: &DefElem) -> Result<()> {
+    fn read(&mut self, option: &DefElem) {
+        self.all.push(written(option));
         match option.defname.as_str() {
             "format" => self.format = Some(string(option)),
             "delimiter" => self.delimiter = Some(string(option)),
             "null" => self.null = Some(string(option)),
             "quote" => self.quote = Some(string(option)),
             "escape" => self.escape = Some(string(option)),
-            "header" => self.header = header(option)?,
+            "header" => {
+                self.matches_header = string(option).eq_ignore_ascii_case("match");
+                self.header = self.matches_header || boolean(option);
+                self.unusual |= self.matches_header;
+            }
             "force_null" => self.force_null = list(option),
             "force_not_null" => self.force_not_null = list(option),
             "force_quote" => self.force_quote = list(option),
             "encoding" if is_utf8(&string(option)) => {}
-            // Without effect on what is stored; a shard was not created in this transaction's sight anyway.
-            "freeze" if !boolean(option) => {}
-            other => {
-                return Err(Error::not_supported(
-                    format!("COPY option \"{other}\" is not supported for distributed tables"),
-                    "Leave the option out.",
-                ));
-            }
+            "freeze" => self.freeze = boolean(option),
+            // Without ON_ERROR ignore they have no effect, or are an error of PostgreSQL's.
+            "log_verbosity" | "reject_limit" => {}
+            "on_error" if string(option).eq_ignore_ascii_case("stop") => {}
+            other => self.unsupported = Some(other.to_owned()),
         }
-        Ok(())
+        self.unusual |= !matches!(
+            option.defname.as_str(),
+            "format" | "delimiter" | "null" | "quote" | "escape" | "header"
+        );
     }
 
     fn options(self) -> Result<Options> {
@@ -140,6 +192,10 @@ impl Written {
         Ok(Options {
             format,
             header: self.header,
+            matches_header: self.matches_header,
+            freeze: self.freeze,
+            unsupported: self.unsupported,
+            unjudged: if self.unusual { self.all } else { Vec::new() },
             force_null: self.force_null,
             force_not_null: self.force_not_null,
             force_quote: self.force_quote,
@@ -183,14 +239,21 @@ fn boolean(option: &DefElem) -> bool {
     }
 }
 
-fn header(option: &DefElem) -> Result<bool> {
-    if string(option).eq_ignore_ascii_case("match") {
-        return Err(Error::not_supported(
-            "COPY HEADER MATCH is not supported for distributed tables",
-            "Use HEADER, which skips the first line.",
-        ));
+/// The option as a client would write it.
+fn written(option: &DefElem) -> String {
+    let name = quote_identifier(&option.defname);
+    match argument(option) {
+        None => name,
+        Some(NodeEnum::List(it)) => {
+            let names: Vec<String> = names(&it.items).into_iter().map(quote_identifier).collect();
+            format!("{name} ({})", names.join(", "))
+        }
+        Some(NodeEnum::AStar(_)) => format!("{name} *"),
+        // MATCH is for rows, and there are none.
+        Some(_) if string(option).eq_ignore_ascii_case("match") => name,
+        Some(NodeEnum::Integer(it)) => format!("{name} {}", it.ival),
+        Some(_) => format!("{name} {}", literal(&string(option))),
     }
-    Ok(boolean(option))
 }
 
 fn list(option: &DefElem) -> Vec<String> {

@@ -82,11 +82,18 @@ pub(crate) struct Rows {
     /// Bytes of the unfinished row that were searched already, so that a long row is not searched again with every message.
     searched: usize,
     quoted: bool,
+    header: Option<Vec<u8>>,
 }
 
 impl Rows {
     pub(crate) fn new(layout: Layout) -> Self {
-        Self { layout, line_end: LineEnd::Unknown, place: Place::Start, line: 0, searched: 0, quoted: false }
+        let (line_end, place) = (LineEnd::Unknown, Place::Start);
+        Self { layout, line_end, place, line: 0, searched: 0, quoted: false, header: None }
+    }
+
+    /// The line of names, once, if it is to be looked at.
+    pub(crate) fn take_header(&mut self) -> Option<Vec<u8>> {
+        self.header.take()
     }
 
     /// The line that is being read, for the context of errors.
@@ -116,6 +123,7 @@ impl Rows {
             self.searched = 0;
             let bytes = &rest[..length];
             if std::mem::replace(&mut self.place, Place::Rows) == Place::Start && self.layout.header {
+                self.header = self.layout.keeps_header.then(|| bytes.to_vec());
                 continue;
             }
             if bytes == b"\\." {

@@ -2,7 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use howdah_catalog::{ShardInterval, Table};
-use howdah_pg::wire::{Format as WireFormat, backend};
+use howdah_pg::SqlState;
+use howdah_pg::wire::{ErrorFields, Format as WireFormat, backend};
 use howdah_sql::ast::CopyStmt;
 
 use super::format::Format;
@@ -18,6 +19,11 @@ const BINARY_HEADER: usize = 19;
 
 pub(super) async fn run(session: &mut Session, statement: &CopyStmt, table: &Table) -> Result<()> {
     let options = Options::of(statement)?;
+    options.check_supported()?;
+    if options.matches_header {
+        let message = "cannot use \"match\" with HEADER in COPY TO";
+        return Err(ErrorFields::error(SqlState::FEATURE_NOT_SUPPORTED, message).into());
+    }
     let columns = columns_of(statement, table)?;
     let names: Vec<String> = columns.iter().map(|it| quote_identifier(it)).collect();
     let task = |shard: &ShardInterval| {

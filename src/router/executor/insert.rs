@@ -52,6 +52,7 @@ pub(super) async fn compute(
     });
     let queries: Vec<String> = queries.collect::<Result<_>>()?;
     let coordinator = session.participant(GroupId::COORDINATOR).await?;
+    coordinator.note_sequences(true);
     for query in &queries {
         let parameters = Parameters::on_coordinator(execution);
         let buffer = coordinator.buffer();

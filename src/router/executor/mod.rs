@@ -26,6 +26,7 @@ mod task;
 use howdah_planner::Plan;
 use howdah_sql::Statement;
 
+pub(crate) use self::explain::put_plan_column;
 pub(crate) use self::lanes::{Access, Lanes};
 pub(crate) use self::pace::Pace;
 pub(crate) use self::portion::Portions;

@@ -9,6 +9,7 @@ use super::Session;
 use super::analysis::Route;
 use super::flight::Reply;
 use super::portal::Place;
+use super::statements::Prepared;
 use crate::error::{Error, Result};
 use crate::transaction::Block;
 
@@ -24,9 +25,9 @@ impl Session {
                         backend::put_parameter_description(&mut answer, &[]);
                         backend::put_no_data(&mut answer);
                     }
-                    Route::Explain(_) => {
-                        backend::put_parameter_description(&mut answer, &prepared.types);
-                        super::portal::put_plan_column(&mut answer);
+                    Route::Explain(it) => {
+                        backend::put_parameter_description(&mut answer, &it.description.parameters);
+                        put_plan(&prepared, &mut answer)?;
                     }
                     Route::Local | Route::Utility | Route::Copy => {
                         self.flight(GroupId::COORDINATOR).await?;
@@ -63,7 +64,7 @@ impl Session {
                         let Message::Bind(bind) = frontend::parse(b'B', &bind)? else { return Ok(()) };
                         it.description.put_columns(&mut answer, Some(&bind.result_formats));
                     }
-                    (Route::Explain(_), _) => super::portal::put_plan_column(&mut answer),
+                    (Route::Explain(_), _) => put_plan(&prepared, &mut answer)?,
                     (_, Place::Server(group)) => {
                         self.flight(group).await?;
                         let connection = self.on_flight()?;
@@ -77,5 +78,12 @@ impl Session {
         }
         self.answer(&answer);
         Ok(())
+    }
+}
+
+fn put_plan(prepared: &Prepared, to: &mut BytesMut) -> Result<()> {
+    match &prepared.analyzed.statement {
+        Some(explain) => crate::executor::put_plan_column(explain, to),
+        None => Ok(()),
     }
 }

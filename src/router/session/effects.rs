@@ -14,12 +14,14 @@ pub(crate) struct Effects {
     pub(crate) runs_code: bool,
     /// Calls nextval, currval and the like: the backend remembers, and answers of its memory.
     pub(crate) uses_sequences: bool,
+    /// Calls currval or lastval: the session wants its backend to remember from now on.
+    pub(crate) asks_sequences: bool,
 }
 
 impl Effects {
-    pub(crate) const NONE: Self = Self { may_change_session: false, runs_code: false, uses_sequences: false };
-    pub(crate) const UNKNOWN: Self =
-        Self { may_change_session: true, runs_code: false, uses_sequences: true };
+    pub(crate) const NONE: Self =
+        Self { may_change_session: false, runs_code: false, uses_sequences: false, asks_sequences: false };
+    pub(crate) const UNKNOWN: Self = Self { may_change_session: true, uses_sequences: true, ..Self::NONE };
 
     pub(crate) fn of(statement: &Statement, catalog: &Catalog) -> Self {
         let mut effects = Self { may_change_session: is_suspect(statement), ..Self::NONE };
@@ -30,7 +32,8 @@ impl Effects {
                 let name = howdah_sql::names(&call.funcname).last().copied().unwrap_or_default();
                 effects.may_change_session |= changes_session(name);
                 effects.runs_code |= is_ours(name) || is_user_function(name, catalog);
-                effects.uses_sequences |= matches!(name, "nextval" | "setval" | "currval" | "lastval");
+                effects.asks_sequences |= matches!(name, "currval" | "lastval");
+                effects.uses_sequences |= effects.asks_sequences || matches!(name, "nextval" | "setval");
             }
         });
         effects.may_change_session |= effects.runs_code;
@@ -43,6 +46,7 @@ impl Effects {
             may_change_session: self.may_change_session || other.may_change_session,
             runs_code: self.runs_code || other.runs_code,
             uses_sequences: self.uses_sequences || other.uses_sequences,
+            asks_sequences: self.asks_sequences || other.asks_sequences,
         }
     }
 }
@@ -57,8 +61,16 @@ impl FromIterator<Effects> for Effects {
 /// tells their values, but does not list them.
 pub(super) fn custom_settings(statement: &Statement) -> Vec<String> {
     let mut names = Vec::new();
-    if let NodeEnum::VariableSetStmt(it) = statement.node() {
-        names.push(it.name.to_ascii_lowercase());
+    match statement.node() {
+        NodeEnum::VariableSetStmt(it) => names.push(it.name.to_ascii_lowercase()),
+        NodeEnum::DoStmt(it) => names.extend(it.args.iter().flat_map(|it| match it.node.as_ref() {
+            Some(NodeEnum::DefElem(part)) => match part.arg.as_ref().and_then(|it| it.node.as_ref()) {
+                Some(NodeEnum::String(code)) => settings_in_code(&code.sval),
+                _ => Vec::new(),
+            },
+            _ => Vec::new(),
+        })),
+        _ => {}
     }
     let _ = howdah_sql::walk(statement.node().to_ref(), &mut |node| {
         if let NodeRef::FuncCall(call) = node
@@ -72,6 +84,28 @@ pub(super) fn custom_settings(statement: &Statement) -> Vec<String> {
     names.retain(|it| it.contains('.'));
     names
 }
+
+/// What stands in code like the name of a setting of users: in a string, or behind SET. The same rule as that of
+/// `catalog_json.sql` for functions.
+fn settings_in_code(code: &str) -> Vec<String> {
+    let is_name = |it: char| it.is_ascii_alphanumeric() || matches!(it, '_' | '.');
+    let mut names = Vec::new();
+    let mut before = String::new();
+    for word in code.split_inclusive(|it: char| !is_name(it)) {
+        let name = word.trim_end_matches(|it: char| !is_name(it)).to_ascii_lowercase();
+        let behind_set = before.split_whitespace().rev().find(|it| !matches!(*it, "local" | "session"));
+        if name.contains('.') && (before.ends_with('\'') || behind_set == Some("set")) {
+            names.push(name);
+        }
+        before.push_str(&word.to_ascii_lowercase());
+        let start = before.char_indices().rev().nth(MAX_SET).map_or(0, |it| it.0);
+        before.drain(..start);
+    }
+    names
+}
+
+/// `SET SESSION` and some space.
+const MAX_SET: usize = 24;
 
 fn is_suspect(statement: &Statement) -> bool {
     match statement.kind() {
@@ -174,4 +208,15 @@ fn changes_session(name: &str) -> bool {
             | "ts_stat"
             | "ts_rewrite"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_are_found_in_code() {
+        let code = "BEGIN PERFORM set_config('App.Tenant', v.x, false); SET LOCAL my.name = 'a.b'; set\n your.name TO 1; x.y := 1; END";
+        assert_eq!(settings_in_code(code), ["app.tenant", "my.name", "a.b", "your.name"]);
+    }
 }

@@ -49,6 +49,7 @@ impl Session {
                 true if super::simple::may_copy(&prepared.text) => self.suspect = true,
                 refreshes => self.pipeline.refresh |= refreshes,
             }
+            self.asks_sequences |= analyzed.effects.asks_sequences;
             if group == COORDINATOR
                 && let Some(connection) = self.transaction.opened(COORDINATOR)
             {

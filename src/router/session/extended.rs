@@ -88,9 +88,7 @@ impl Session {
         let mut departure = self.departure(complete);
         loop {
             let synced = self.run_messages(batch).await?;
-            let Some(missing) = self.missing_shard.take() else {
-                return if synced { self.on_sync().await } else { Ok(()) };
-            };
+            let Some(missing) = self.missing_shard.take() else { return self.end_batch(synced).await };
             for group in std::mem::take(&mut self.pipeline.unsynced) {
                 self.sync(group).await?;
             }
@@ -100,9 +98,18 @@ impl Session {
                 Ok(()) => self.forget_batch(batch)?,
                 Err(error) => {
                     self.report(error)?;
-                    return if synced { self.on_sync().await } else { Ok(()) };
+                    return self.end_batch(synced).await;
                 }
             }
+        }
+    }
+
+    async fn end_batch(&mut self, synced: bool) -> Result<()> {
+        match synced {
+            true => self.on_sync().await,
+            // An error is sent at once: the client may wait for a COPY to begin before it sends Sync.
+            false if self.pipeline.skipping => self.client.flush().await,
+            false => Ok(()),
         }
     }
 

@@ -80,6 +80,8 @@ pub(crate) struct Session {
     suspect: bool,
     /// Names with a dot that the client set; PostgreSQL lists no others.
     custom_settings: BTreeSet<String>,
+    /// It has called currval or lastval, which only the backend that drew can answer.
+    asks_sequences: bool,
     marks: Marks,
     /// A worker misses a shard, and the client has not been told.
     pub(crate) missing_shard: Option<MissingShard>,

@@ -46,6 +46,6 @@ impl Session {
     }
 
     pub(super) fn must_keep(&self) -> bool {
-        !self.kept.is_empty() || self.is_passthrough()
+        !self.kept.is_empty() || self.asks_sequences || self.is_passthrough()
     }
 }

@@ -4,9 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes, BytesMut};
-use howdah_pg::TypeOid;
-use howdah_pg::wire::backend::{self, ColumnDescription};
-use howdah_pg::wire::{Format, frame};
+use howdah_pg::wire::{backend, frame};
 
 use super::Session;
 use super::statements::Prepared;
@@ -104,20 +102,6 @@ impl Session {
     pub(super) fn release_portals(&mut self, depth: usize) {
         self.portals.values_mut().for_each(|it| it.depth = it.depth.min(depth));
     }
-}
-
-/// The RowDescription of EXPLAIN.
-pub(super) fn put_plan_column(to: &mut BytesMut) {
-    let column = ColumnDescription {
-        name: b"QUERY PLAN".as_slice().into(),
-        table_oid: 0,
-        column: 0,
-        type_oid: TypeOid::TEXT,
-        type_size: -1,
-        typmod: -1,
-        format: Format::Text,
-    };
-    backend::put_row_description(to, &[column]);
 }
 
 #[cfg(test)]

@@ -141,7 +141,7 @@ impl Session {
         if self.transaction.block() == Block::Failed && !is_control(text) {
             return Err(Error::InFailedTransaction);
         }
-        let translated = self.translate_execute(text).await?;
+        let translated = self.evaluate_execute(text).await?;
         let text = translated.as_ref().map_or(text, |it| it.as_bytes());
         let (analyzed, _) = self.analyze(text, &[]).await?;
         self.custom_settings.extend(analyzed.custom_settings.iter().cloned());
@@ -186,6 +186,7 @@ impl Session {
         // Behind COPY FROM STDIN it would be taken for data.
         let pipelines = refreshes && !may_copy(text);
         let refresh = pipelines.then(|| self.refresh_query());
+        self.asks_sequences |= effects.asks_sequences;
         let connection = self.participant(group).await?;
         connection.taint(refreshes || connection.is_tainted());
         connection.note_sequences(writes || effects.uses_sequences);

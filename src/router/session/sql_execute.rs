@@ -1,35 +1,82 @@
 //! EXECUTE of a statement that the client prepared by SQL, and that writes to distributed tables.
 //!
 //! PostgreSQL keeps what PREPARE made, and can run a SELECT of it over live tables. A write it cannot: that is
-//! planned here, as the statement it stands for. Only constants are accepted as arguments, because only they
-//! mean the same in the place of a parameter.
+//! planned here, as the statement it stands for, with constants in the place of its parameters: only they mean the same
+//! there. Other arguments are computed first.
 
-use howdah_catalog::GroupId;
+use howdah_catalog::{Catalog, GroupId};
 use howdah_sql::ast::{AConst, a_const};
-use howdah_sql::{Kind, NodeEnum, NodeRef, Statement, quote_literal};
+use howdah_sql::{Kind, NodeEnum, NodeRef, Statement, Token, quote_literal};
 
 use super::Session;
 use crate::error::Result;
 use crate::settings::literal;
 
 impl Session {
-    /// The text to run instead of an EXECUTE; `None` where the coordinator runs it.
+    /// The text to run instead of an EXECUTE whose arguments are constants; `None` where the coordinator runs it.
     pub(super) async fn translate_execute(&mut self, text: &[u8]) -> Result<Option<String>> {
-        let Some(text) = str::from_utf8(text).ok().filter(|it| self.kept.has_statements() && may_execute(it))
-        else {
-            return Ok(None);
-        };
-        let statements = howdah_sql::parse(text).unwrap_or_default();
-        let [statement] = statements.as_slice() else { return Ok(None) };
-        let NodeEnum::ExecuteStmt(execute) = statement.node() else { return Ok(None) };
-        let arguments: Option<Vec<String>> =
-            execute.params.iter().map(|it| constant(it.node.as_ref()?)).collect();
-        let Some(arguments) = arguments else { return Ok(None) };
+        let Some(execute) = self.read_execute(text) else { return Ok(None) };
+        let Some(arguments) = execute.constants() else { return Ok(None) };
         let Some((prepared, types)) = self.find_prepared(&execute.name).await? else { return Ok(None) };
         if arguments.len() != types.len() || !self.is_distributed_write(&prepared) {
             return Ok(None);
         }
         Ok(substitute(&prepared, &arguments, &types))
+    }
+
+    /// The same for one that runs now, so that arguments may be computed.
+    pub(super) async fn evaluate_execute(&mut self, text: &[u8]) -> Result<Option<String>> {
+        let Some(execute) = self.read_execute(text) else { return Ok(None) };
+        let Some((prepared, types)) = self.find_prepared(&execute.name).await? else { return Ok(None) };
+        if execute.arguments.len() != types.len() || !self.is_distributed_write(&prepared) {
+            return Ok(None);
+        }
+        let arguments = match execute.constants() {
+            Some(constants) => constants,
+            None => self.evaluate_arguments(&execute, &types).await?,
+        };
+        Ok(substitute(&prepared, &arguments, &types))
+    }
+
+    fn read_execute(&self, text: &[u8]) -> Option<Execute> {
+        let text = str::from_utf8(text).ok().filter(|it| self.kept.has_statements() && may_execute(it))?;
+        let statements = howdah_sql::parse(text).ok()?;
+        let [statement] = statements.as_slice() else { return None };
+        Execute::of(statement)
+    }
+
+    /// PostgreSQL computes the arguments and makes them values of the parameters' types, in an EXECUTE of its own.
+    async fn evaluate_arguments(&mut self, execute: &Execute, types: &[String]) -> Result<Vec<String>> {
+        if execute.calls_any(&self.catalog()) {
+            // What it writes is part of the statement.
+            self.transaction.open_statement();
+        }
+        let values: Vec<String> = (1..=types.len()).map(|it| format!("${it}::pg_catalog.text")).collect();
+        let query = format!(
+            "PREPARE {HELPER}({}) AS SELECT {}; EXECUTE {HELPER}({})",
+            types.join(", "),
+            values.join(", "),
+            execute.list
+        );
+        let connection = self.participant(GroupId::COORDINATOR).await?;
+        connection.note_sequences(true);
+        connection.queue_query(&query);
+        connection.flush().await?;
+        self.transaction.mark_writer(GroupId::COORDINATOR);
+        let rows = self.take_coordinator_rows().await;
+        // An error in a block leaves it, because prepared statements outlive rollbacks: the next SELECT of it removes it.
+        if rows.is_ok() || !self.transaction.is_in_progress() {
+            self.forget_helper().await?;
+        }
+        let row = rows?.into_iter().next().unwrap_or_default();
+        Ok(row.into_iter().map(|it| it.map_or_else(|| "NULL".to_owned(), |it| literal(&it))).collect())
+    }
+
+    async fn forget_helper(&mut self) -> Result<()> {
+        let connection = self.participant(GroupId::COORDINATOR).await?;
+        connection.queue_query(&format!("DEALLOCATE {HELPER}"));
+        connection.flush().await?;
+        self.take_coordinator_rows().await.map(drop)
     }
 
     fn is_distributed_write(&self, statement: &Statement) -> bool {
@@ -41,14 +88,20 @@ impl Session {
     /// What PREPARE of this name holds, and the types of its parameters.
     async fn find_prepared(&mut self, name: &str) -> Result<Option<(Statement, Vec<String>)>> {
         let query = format!(
-            "SELECT statement, pg_catalog.array_to_string(parameter_types::text[], '|') \
-             FROM pg_catalog.pg_prepared_statements WHERE from_sql AND name = {}",
+            "SELECT statement, pg_catalog.array_to_string(parameter_types::text[], '|'), name = '{HELPER}' \
+             FROM pg_catalog.pg_prepared_statements WHERE from_sql AND name IN ({}, '{HELPER}')",
             literal(name)
         );
         let connection = self.participant(GroupId::COORDINATOR).await?;
         connection.queue_query(&query);
         connection.flush().await?;
-        let rows = self.take_coordinator_rows().await?;
+        let mut rows = self.take_coordinator_rows().await?;
+        let helpers = rows.len();
+        rows.retain(|it| it.last().is_some_and(|it| it.as_deref() == Some("f")));
+        if rows.len() < helpers {
+            self.forget_helper().await?;
+        }
+        rows.iter_mut().for_each(|it| it.truncate(2));
         let Some([Some(text), types]) = rows.into_iter().next().and_then(|it| <[_; 2]>::try_from(it).ok())
         else {
             return Ok(None);
@@ -58,6 +111,52 @@ impl Session {
         let types = types.unwrap_or_default();
         let types = types.split('|').filter(|it| !it.is_empty()).map(str::to_owned).collect();
         Ok(prepared.map(|it| (it, types)))
+    }
+}
+
+/// An EXECUTE as the client wrote it.
+struct Execute {
+    name: String,
+    arguments: Vec<NodeEnum>,
+    /// The text of all arguments.
+    list: String,
+}
+
+/// The prepared statement that computes arguments.
+const HELPER: &str = "howdah_execute";
+
+impl Execute {
+    fn of(statement: &Statement) -> Option<Self> {
+        let NodeEnum::ExecuteStmt(execute) = statement.node() else { return None };
+        let arguments: Option<Vec<NodeEnum>> = execute.params.iter().map(|it| it.node.clone()).collect();
+        let tokens = statement.tokens().ok()?;
+        let open = (0..tokens.len()).find(|it| tokens.token(*it) == Some(Token::Ascii40));
+        let list = match open {
+            Some(open) => {
+                let close = tokens.closing(open)?;
+                statement.text().get(tokens.range(open)?.end..tokens.range(close)?.start)?
+            }
+            None => "",
+        };
+        Some(Self { name: execute.name.clone(), arguments: arguments?, list: list.to_owned() })
+    }
+
+    fn constants(&self) -> Option<Vec<String>> {
+        self.arguments.iter().map(constant).collect()
+    }
+
+    /// Whether a function of users is called.
+    fn calls_any(&self, catalog: &Catalog) -> bool {
+        let mut found = false;
+        let known = self.arguments.iter().try_for_each(|it| {
+            howdah_sql::walk(it.to_ref(), &mut |node| {
+                if let NodeRef::FuncCall(call) = node {
+                    let name = howdah_sql::names(&call.funcname).last().copied().unwrap_or_default();
+                    found |= !catalog.objects().functions_named(name).is_empty();
+                }
+            })
+        });
+        found || known.is_err()
     }
 }
 

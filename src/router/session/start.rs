@@ -86,6 +86,7 @@ impl Session {
             kept: Default::default(),
             suspect: false,
             custom_settings: Default::default(),
+            asks_sequences: false,
             marks: Default::default(),
             missing_shard: None,
             commits: 0,

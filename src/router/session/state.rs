@@ -55,7 +55,10 @@ impl Session {
     /// whether the catalog is another.
     pub(super) fn refresh_query(&self) -> String {
         let mut sql = settings_query(&self.user);
-        for name in &self.custom_settings {
+        let catalog = self.catalog();
+        let mentioned =
+            catalog.objects().custom_settings.iter().filter(|it| !self.custom_settings.contains(*it));
+        for name in self.custom_settings.iter().chain(mentioned) {
             let name = literal(name);
             sql.push_str(&format!(
                 " UNION ALL SELECT {name}, pg_catalog.current_setting({name}, true) \

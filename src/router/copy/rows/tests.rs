@@ -4,6 +4,7 @@ fn layout(format: Format, columns: &[&str], distribution: usize) -> Layout {
     Layout {
         format,
         header: false,
+        keeps_header: false,
         columns: columns.iter().map(|it| (*it).to_owned()).collect(),
         distribution,
     }
