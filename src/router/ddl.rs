@@ -39,6 +39,9 @@ pub(crate) async fn before(session: &mut Session, statement: &Statement) -> Resu
 
 /// After the coordinator ran it without an error.
 pub(crate) async fn after(session: &mut Session, statement: &Statement) -> Result<()> {
+    if matches!(statement.kind(), Kind::Vacuum | Kind::Analyze) {
+        return session.keep_statistics(statement).await;
+    }
     match session.plan_ddl(statement).await? {
         // The table first, as DDL does.
         Ddl::PerWorker { texts } if *statement.kind() == Kind::Lock => session.run_per_worker(&texts).await,
@@ -58,6 +61,12 @@ pub(crate) async fn after(session: &mut Session, statement: &Statement) -> Resul
 
 impl Session {
     async fn plan_ddl(&mut self, statement: &Statement) -> Result<Ddl> {
+        let tables = self.tables_of_ddl(statement).await?;
+        Ok(howdah_planner::ddl(statement, &self.catalog(), &tables)?)
+    }
+
+    /// The distributed and reference tables that the plan depends on.
+    async fn tables_of_ddl(&mut self, statement: &Statement) -> Result<BTreeMap<RelationName, TableOid>> {
         let catalog = self.catalog();
         let mut tables = BTreeMap::new();
         for name in howdah_planner::ddl_relations(statement) {
@@ -68,7 +77,24 @@ impl Session {
                 tables.insert(name, oid);
             }
         }
-        Ok(howdah_planner::ddl(statement, &catalog, &tables)?)
+        Ok(tables)
+    }
+
+    /// Brings what is known of shards now to the coordinator's planner.
+    async fn keep_statistics(&mut self, statement: &Statement) -> Result<()> {
+        let all = howdah_planner::ddl_relations(statement).is_empty();
+        let tables: Vec<String> = match all {
+            true if self.catalog().tables().next().is_some() => vec!["NULL".to_owned()],
+            true => Vec::new(),
+            false => self.tables_of_ddl(statement).await?.into_values().map(|it| it.to_string()).collect(),
+        };
+        for table in tables {
+            let coordinator = self.participant(GroupId::COORDINATOR).await?;
+            coordinator.queue_query(&format!("SELECT howdah.keep_statistics({table})"));
+            coordinator.flush().await?;
+            self.coordinator_rows().await?;
+        }
+        Ok(())
     }
 
     async fn table_named(&mut self, name: &RelationName) -> Result<Option<TableOid>> {
