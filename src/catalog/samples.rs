@@ -89,6 +89,7 @@ impl Sample {
             long_names: Vec::new(),
             distribution,
             on_coordinator: OnCoordinator::Nothing,
+            row_security: false,
         });
         self
     }

@@ -17,6 +17,8 @@ pub struct Table {
     pub long_names: Vec<String>,
     pub distribution: Distribution,
     pub on_coordinator: OnCoordinator,
+    /// Whether it has row-level security, with which PostgreSQL does not COPY into it.
+    pub row_security: bool,
 }
 
 /// Which statements on a table the coordinator must run over live tables, because workers would not do all that the table asks.

@@ -62,6 +62,7 @@ fn table(table: json::Table) -> Table {
         columns: table.columns.into_iter().map(column).collect(),
         long_names: table.long_names,
         distribution: distribution(table.distribution),
+        row_security: table.row_security,
         on_coordinator: match table.on_coordinator {
             None => OnCoordinator::Nothing,
             Some(json::OnCoordinator::Writes) => OnCoordinator::Writes,

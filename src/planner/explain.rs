@@ -83,7 +83,10 @@ impl Lines<'_> {
     }
 
     fn insert_select(&mut self, it: &InsertSelect) {
-        self.push(&format!("source: {}", it.source.query));
+        self.push(&format!("source: {}", it.source.written.query));
+        for line in explain(&it.source.written.planned, self.catalog) {
+            self.push(&format!("  {line}"));
+        }
         self.push(&format!("insert: {}, key is value {}", self.template(&it.prefix).trim_end(), it.key));
         if !it.suffix.is_empty() {
             self.push(&format!("then:{}", self.template(&it.suffix)));

@@ -32,7 +32,8 @@ pub use self::explain::explain;
 pub use self::merge::{Bound, Combine, CombinePiece, Merge, SortKey};
 pub use self::plan::{
     ComputedColumn, ComputedValue, InsertColumn, InsertRow, InsertSelect, InsertSource, InsertValues,
-    KeySource, MultiShard, Piece, Plan, PlanScope, Planned, Rung, ShardKey, SingleShard, Template,
+    KeySource, MultiShard, Piece, Plan, PlanScope, Planned, PlannedSource, Rung, ShardKey, SingleShard,
+    Template,
 };
 pub use self::planning::plan;
 #[doc(hidden)]

@@ -164,8 +164,8 @@ pub struct ComputedValue {
     pub column: String,
 }
 
-/// INSERT … SELECT (or VALUES that cannot be split) by way of the router: the source runs as a SELECT on any rung, its rows are sent to
-/// their shards.
+/// INSERT … SELECT (or VALUES that cannot be split) by way of the router: the source runs as a SELECT on any rung, its rows are sent
+/// to their shards.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InsertSelect {
     pub table: TableOid,
@@ -187,10 +187,19 @@ pub struct InsertSelect {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct InsertSource {
     /// As the client wrote it. Right if Describe shows for each column the type of the table's column.
-    pub query: String,
+    pub written: PlannedSource,
     /// The same with each column converted to the type of the table's column, as assignment would.
     /// The type's modifier is left for the INSERT, which is strict where an explicit cast truncates.
-    pub converted: String,
+    pub converted: PlannedSource,
+}
+
+/// A query with a plan of its own, on any rung.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PlannedSource {
+    pub query: String,
+    pub planned: Planned,
+    /// The order of its rows is seen: in what their defaults draw from sequences.
+    pub ordered: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -32,6 +32,11 @@ DELETE FROM papers WHERE id BETWEEN 1 AND 3;
 INSERT INTO papers VALUES (2, 6, 'alice', 'again') ON CONFLICT (tenant, id) DO UPDATE SET body = excluded.body;
 -- @error
 INSERT INTO papers VALUES (1, 5, 'alice', 'again') ON CONFLICT (tenant, id) DO UPDATE SET body = excluded.body;
+INSERT INTO papers SELECT i % 3, 300 + i, 'alice', 's' || i FROM generate_series(1, 20) i;
+-- @message
+INSERT INTO papers SELECT i % 3, 400 + i, CASE i WHEN 7 THEN 'bob' ELSE 'alice' END, 's' || i FROM generate_series(1, 20) i;
+INSERT INTO papers SELECT id % 4, id + 500, owner, body FROM papers;
+SELECT count(*), sum(id) FROM papers;
 SET ROLE clerk;
 SELECT count(*) FROM papers;
 -- @message

@@ -40,6 +40,8 @@ pub(super) struct Table {
     pub(super) distribution: Distribution,
     #[serde(default)]
     pub(super) on_coordinator: Option<OnCoordinator>,
+    #[serde(default)]
+    pub(super) row_security: bool,
 }
 
 #[derive(Deserialize)]

@@ -44,6 +44,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         'name', c.relname,
         'owner', pg_get_userbyid(c.relowner),
         'on_coordinator', howdah.on_coordinator(c.oid),
+        'row_security', c.relrowsecurity,
         'columns', howdah.columns_json(c.oid),
         -- With these the name on a shard does not show what it was made of.
         'long_names', (

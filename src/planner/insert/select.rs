@@ -11,7 +11,8 @@ use crate::analysis::{bind, default_is_on_shards, insert_columns};
 use crate::splice::Slots;
 use crate::statement::Facts;
 use crate::{
-    ComputedColumn, Error, InsertColumn, InsertSelect, InsertSource, Merge, MultiShard, Template, pushdown,
+    ComputedColumn, Error, InsertColumn, InsertSelect, InsertSource, Merge, MultiShard, Plan, PlanScope,
+    Planned, PlannedSource, Request, Rung, Template, pushdown,
 };
 
 /// A plan by which each shard group inserts what it selects itself.
@@ -176,7 +177,11 @@ pub(super) fn through_router(insert: &ast::InsertStmt, facts: &Facts<'_>) -> Res
         return Err(Refusal::Error(Error::NullDistributionColumn { table, column }));
     };
     let query = format!("{}{}", &text[layout.with.clone()], text[layout.source.clone()].trim_end());
-    let source = InsertSource { converted: converted(&query, &given), query };
+    let ordered = !select.sort_clause.is_empty() && !computed.is_empty();
+    let source = InsertSource {
+        converted: converted_source(converted(&query, &given), ordered, facts)?,
+        written: planned_source(query, ordered, facts)?,
+    };
     Ok(InsertSelect {
         table: table.oid,
         source,
@@ -190,6 +195,28 @@ pub(super) fn through_router(insert: &ast::InsertStmt, facts: &Facts<'_>) -> Res
             .map(|(column, it)| ComputedColumn { column: insert_column(column), expression: it.clone() })
             .collect(),
     })
+}
+
+/// The plan of a source: what it would be of the same SELECT by itself.
+fn planned_source(query: String, ordered: bool, facts: &Facts<'_>) -> Result<PlannedSource, Refusal> {
+    let mut statements = howdah_sql::parse(&query).map_err(|it| it.to_string())?;
+    let statement = statements.pop().ok_or("the source is no query")?;
+    let request = Request { statement: &statement, single_shard_allowed: true, ..facts.context.request };
+    let planned = crate::plan(&request).map_err(Refusal::Error)?;
+    Ok(PlannedSource { query, planned, ordered })
+}
+
+/// The same for a source below conversions. Where the order of the rows is seen, only PostgreSQL itself is known to keep that of a
+/// subquery.
+fn converted_source(query: String, ordered: bool, facts: &Facts<'_>) -> Result<PlannedSource, Refusal> {
+    let mut source = planned_source(query, ordered, facts)?;
+    if ordered && matches!(source.planned.plan, Plan::MultiShard(_)) {
+        let reason = "the rows of a subquery are wanted in its order".to_owned();
+        let reasons = vec![(source.planned.rung, reason)];
+        let plan = Plan::Coordinator { writes: false };
+        source.planned = Planned { plan, rung: Rung::Live, reasons, scope: PlanScope::Text };
+    }
+    Ok(source)
 }
 
 fn suffix_for_rows(

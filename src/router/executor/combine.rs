@@ -12,7 +12,7 @@ use super::intermediate::{Arrays, Encoding, IN_MEMORY, PORTION, Rows, Table, fro
 use super::lanes::Lanes;
 use super::live;
 use super::summary::Sink;
-use super::task::RowFormats;
+use super::task::{Parameters, RowFormats};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::execution::Execution;
@@ -51,10 +51,25 @@ impl Sink for Collector {
     }
 }
 
-/// Where the combine query finds the workers' rows.
+/// What a combine query reads: the workers' rows.
+pub(super) struct Input {
+    types: Vec<String>,
+    relation: Relation,
+}
+
 enum Relation {
     Arrays(Rows),
     Table(Table),
+}
+
+impl Input {
+    /// Nobody reads it any more.
+    pub(super) async fn drop(self, session: &mut Session) -> Result<()> {
+        match self.relation {
+            Relation::Table(table) => table.drop(session).await,
+            Relation::Arrays(_) => Ok(()),
+        }
+    }
 }
 
 /// Reads the lanes, runs the combine query over their rows, and relays its own to the client. `worker` is the one whose
@@ -62,43 +77,54 @@ enum Relation {
 pub(super) async fn run(
     session: &mut Session,
     execution: &Execution<'_>,
+    lanes: Lanes<'_>,
+    worker: GroupId,
+    combine: &Combine,
+    collector: Collector,
+) -> Result<()> {
+    let Some(input) = collect(session, lanes, worker, combine, collector).await? else {
+        return live::run(session, execution).await;
+    };
+    let query = query(execution, combine, &input)?;
+    let parameters = query.parameters();
+    let row_formats: Vec<Format> = execution.bind.map_or(vec![], |it| it.result_formats.iter().collect());
+    let coordinator = session.participant(GroupId::COORDINATOR).await?;
+    let buffer = coordinator.buffer();
+    frontend::put_parse(buffer, b"", query.text.as_bytes(), &parameters.types);
+    let values = parameters.values.iter().copied();
+    frontend::put_bind(buffer, b"", b"", &parameters.formats, values, &row_formats);
+    frontend::put_execute(buffer, b"", 0);
+    coordinator.queue_sync();
+    coordinator.flush().await?;
+    // Its text is not the client's.
+    relay(session).await.map_err(|error| for_client(error, "", execution))?;
+    input.drop(session).await
+}
+
+/// Reads the lanes. None if they cannot be stored, because the transaction may only read.
+pub(super) async fn collect(
+    session: &mut Session,
     mut lanes: Lanes<'_>,
     worker: GroupId,
     combine: &Combine,
     mut collector: Collector,
-) -> Result<()> {
+) -> Result<Option<Input>> {
     // Without columns there is nothing to be stored but a number.
     if combine.columns == 0 {
         collector.capacity = usize::MAX;
     }
     lanes.read(session, &mut collector).await?;
-    if !lanes.is_done() {
-        return run_stored(session, execution, lanes, combine, collector).await;
+    if lanes.is_done() {
+        let columns = lanes.finish(session).await?.columns.unwrap_or_default();
+        let types = type_names(session, &columns, worker).await?;
+        return Ok(Some(Input { types, relation: Relation::Arrays(collector.rows) }));
     }
-    let columns = lanes.finish(session).await?.columns.unwrap_or_default();
-    let types = type_names(session, &columns, worker).await?;
-    query(session, execution, combine, &types, &Relation::Arrays(collector.rows)).await
-}
-
-/// The same for rows that are too many to be held.
-async fn run_stored(
-    session: &mut Session,
-    execution: &Execution<'_>,
-    mut lanes: Lanes<'_>,
-    combine: &Combine,
-    mut collector: Collector,
-) -> Result<()> {
     let stored = store(session, &mut lanes, &mut collector).await;
     // If they are not all stored, the workers have more to say, which nobody needs.
     let finished = lanes.finish(session).await;
-    let Some((types, table)) = stored? else { return live::run(session, execution).await };
+    let Some((types, table)) = stored? else { return Ok(None) };
     finished?;
-    let relation = Relation::Table(table);
-    query(session, execution, combine, &types, &relation).await?;
-    match relation {
-        Relation::Table(table) => table.drop(session).await,
-        Relation::Arrays(_) => Ok(()),
-    }
+    Ok(Some(Input { types, relation: Relation::Table(table) }))
 }
 
 /// Stores what was collected and all that follows; none if the transaction may only read.
@@ -137,33 +163,33 @@ async fn fill(
     if collector.rows.is_empty() { Ok(()) } else { table.push(session, &mut collector.rows).await }
 }
 
-async fn query(
-    session: &mut Session,
-    execution: &Execution<'_>,
-    combine: &Combine,
-    types: &[String],
-    relation: &Relation,
-) -> Result<()> {
-    let text = text(combine, types, relation)?;
-    let client = client_parameters(execution, combine);
-    let arrays = match relation {
+/// A combine query as it is sent.
+pub(super) struct Query<'a> {
+    pub(super) text: String,
+    client: Vec<(TypeOid, Format, Option<&'a [u8]>)>,
+    arrays: Vec<Bytes>,
+}
+
+impl Query<'_> {
+    pub(super) fn parameters(&self) -> Parameters<'_> {
+        let arrays = self.arrays.iter().map(|it| (TypeOid(0), Format::Text, Some(&it[..])));
+        let mut parameters = Parameters { types: vec![], formats: vec![], values: vec![] };
+        for (type_oid, format, value) in self.client.iter().copied().chain(arrays) {
+            parameters.types.push(type_oid);
+            parameters.formats.push(format);
+            parameters.values.push(value);
+        }
+        parameters
+    }
+}
+
+pub(super) fn query<'a>(execution: &Execution<'a>, combine: &Combine, input: &Input) -> Result<Query<'a>> {
+    let arrays = match &input.relation {
         Relation::Arrays(rows) => Arrays::of(rows, combine.columns),
         Relation::Table(_) => vec![],
     };
-    let arrays = arrays.iter().map(|it| (TypeOid(0), Format::Text, Some(&it[..])));
-    let parameters: Vec<_> = client.into_iter().chain(arrays).collect();
-    let coordinator = session.participant(GroupId::COORDINATOR).await?;
-    let types: Vec<TypeOid> = parameters.iter().map(|it| it.0).collect();
-    let formats: Vec<Format> = parameters.iter().map(|it| it.1).collect();
-    let row_formats: Vec<Format> = execution.bind.map_or(vec![], |it| it.result_formats.iter().collect());
-    let buffer = coordinator.buffer();
-    frontend::put_parse(buffer, b"", text.as_bytes(), &types);
-    frontend::put_bind(buffer, b"", b"", &formats, parameters.iter().map(|it| it.2), &row_formats);
-    frontend::put_execute(buffer, b"", 0);
-    coordinator.queue_sync();
-    coordinator.flush().await?;
-    // Its text is not the client's.
-    relay(session).await.map_err(|error| for_client(error, "", execution))
+    let text = text(combine, &input.types, &input.relation)?;
+    Ok(Query { text, client: client_parameters(execution, combine), arrays })
 }
 
 /// Passes the rows of the coordinator on to the client.

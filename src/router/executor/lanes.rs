@@ -443,7 +443,7 @@ fn may_spread(session: &Session, limits: Limits, tasks: &[Task]) -> bool {
 }
 
 /// Joins the tasks of each worker, so that they are one query with one snapshot.
-fn one_per_worker(tasks: Vec<Task>, access: Access) -> Vec<Task> {
+pub(super) fn one_per_worker(tasks: Vec<Task>, access: Access) -> Vec<Task> {
     let mut workers: BTreeMap<GroupId, Vec<Task>> = BTreeMap::new();
     tasks.into_iter().for_each(|it| workers.entry(it.group).or_default().push(it));
     let limit = match access {

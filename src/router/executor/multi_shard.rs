@@ -13,6 +13,7 @@ use super::combine::{self, Collector};
 use super::lanes::{Access, Lanes};
 use super::merge::{self, Window};
 use super::rows::ClientRows;
+use super::summary::Summary;
 use super::task::{ColumnFormat, Form, RowFormats, Task, queue_description};
 use super::{rendering, time_constant};
 use crate::error::{Error, Result};
@@ -110,7 +111,11 @@ pub(super) async fn combine(
 
 /// In which formats intermediate rows lose nothing. Text does, but for floats of which the session wants to
 /// see fewer digits than they have: these are asked for in binary.
-async fn exact_formats(session: &mut Session, execution: &Execution<'_>, task: &Task) -> Result<RowFormats> {
+pub(super) async fn exact_formats(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    task: &Task,
+) -> Result<RowFormats> {
     let digits = session.settings.get("extra_float_digits").and_then(|it| it.parse::<i32>().ok());
     if digits.is_none_or(|it| it > 0) {
         return Ok(RowFormats::Text);
@@ -159,6 +164,19 @@ pub(super) async fn write(
     tasks: Vec<Task>,
     serialised: Option<&Table>,
 ) -> Result<()> {
+    let summary = write_tasks(session, execution, tasks, serialised).await?;
+    session.end_statement().await?;
+    session.client.push_command_complete(&summary.tag());
+    Ok(())
+}
+
+/// The same, but for the statement's end.
+pub(super) async fn write_tasks(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    tasks: Vec<Task>,
+    serialised: Option<&Table>,
+) -> Result<Summary> {
     // One statement on one node commits by itself.
     if tasks.len() > 1 || serialised.is_some() {
         session.transaction.open_statement();
@@ -172,10 +190,7 @@ pub(super) async fn write(
     let form = Form::Statement { execution, formats: RowFormats::Client };
     let mut lanes = Lanes::start(session, form, tasks, Access::Write).await?;
     lanes.read(session, &mut ClientRows::new(Window::default())).await?;
-    let summary = lanes.finish(session).await?;
-    session.end_statement().await?;
-    session.client.push_command_complete(&summary.tag());
-    Ok(())
+    lanes.finish(session).await
 }
 
 async fn lock_table(session: &mut Session, table: &Table) -> Result<()> {

@@ -1,6 +1,6 @@
 //! Rows on their way to the client.
 
-use bytes::{BufMut, Bytes};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::merge::Window;
 use super::summary::Sink;
@@ -51,14 +51,27 @@ impl Sink for ClientRows {
     }
 }
 
-/// Pushes the first `columns` values of a row.
-pub(super) fn push_prefix(client: &mut Client, row: &[u8], columns: usize) {
+/// The first `columns` values of a row.
+pub(super) fn prefix(row: &[u8], columns: usize) -> Bytes {
+    let values = first_values(row, columns);
+    let mut cut = BytesMut::with_capacity(values.len() + 2);
+    cut.put_u16(u16::try_from(columns).expect("a row has few columns"));
+    cut.extend_from_slice(values);
+    cut.freeze()
+}
+
+fn first_values(row: &[u8], columns: usize) -> &[u8] {
     let mut end = 2;
     for _ in 0..columns {
         let Some(length) = row.get(end..).and_then(<[u8]>::first_chunk) else { break };
         end += 4 + usize::try_from(i32::from_be_bytes(*length)).unwrap_or(0);
     }
-    let values = row.get(2..end).unwrap_or_default();
+    row.get(2..end).unwrap_or_default()
+}
+
+/// Pushes the first `columns` values of a row.
+pub(super) fn push_prefix(client: &mut Client, row: &[u8], columns: usize) {
+    let values = first_values(row, columns);
     let buffer = client.buffer();
     buffer.put_u8(b'D');
     buffer.put_u32(u32::try_from(values.len() + 6).expect("a row is smaller than a gigabyte"));

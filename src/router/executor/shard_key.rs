@@ -76,9 +76,15 @@ pub(crate) fn hash(column: &Column, key: &KeyValue<'_>) -> Option<i32> {
 /// The index of the shard that a value belongs to. Asks PostgreSQL where the router cannot hash it.
 pub(crate) async fn shard_of(session: &mut Session, table: &Table, key: &KeyValue<'_>) -> Result<usize> {
     let column = table.distribution_column().ok_or_else(mismatch)?;
-    if let Some(hash) = hash(column, key) {
-        return Ok(table.shard_index_for_hash(hash));
+    match hash(column, key) {
+        Some(hash) => Ok(table.shard_index_for_hash(hash)),
+        None => ask_shard(session, table, key).await,
     }
+}
+
+/// The same by PostgreSQL's own hash function.
+pub(super) async fn ask_shard(session: &mut Session, table: &Table, key: &KeyValue<'_>) -> Result<usize> {
+    let column = table.distribution_column().ok_or_else(mismatch)?;
     let text = format!(
         "SELECT pg_catalog.get_shard_id_for_distribution_column({}::pg_catalog.oid::pg_catalog.regclass, $1::{})",
         table.oid.0, column.type_name

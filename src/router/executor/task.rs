@@ -179,7 +179,7 @@ pub(crate) fn queue_task(
 }
 
 impl ColumnFormat {
-    fn on_the_wire(self) -> Format {
+    pub(crate) fn on_the_wire(self) -> Format {
         match self {
             Self::Text => Format::Text,
             Self::Float4 | Self::Float8 => Format::Binary,
@@ -238,7 +238,7 @@ impl<'a> Parameters<'a> {
 
     /// A type of a user has another OID on a worker: it is left open where the text uses the parameter, so that
     /// the worker infers it, and elsewhere the parameter is an unused NULL.
-    fn of(execution: &Execution<'a>, text: &str) -> Self {
+    pub(crate) fn of(execution: &Execution<'a>, text: &str) -> Self {
         let Some(bind) = execution.bind else {
             return Self { types: vec![], formats: vec![], values: vec![] };
         };

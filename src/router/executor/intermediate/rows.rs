@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::{Buf, BufMut, BytesMut};
+use howdah_pg::wire::Format;
 
 use crate::copy::put_text;
 use crate::executor::rows::values;
@@ -22,7 +23,6 @@ pub(crate) enum Encoding {
     /// As text, but for the columns of which this says something else; an empty list is all text.
     Text(Vec<ColumnFormat>),
     /// All in binary.
-    #[allow(dead_code)]
     Binary,
 }
 
@@ -58,29 +58,15 @@ impl Rows {
         self.count += 1;
     }
 
-    /// A row with further values behind its own, in the same encoding.
-    pub(crate) fn push_extended<'v>(
-        &mut self,
-        row: &[u8],
-        more: impl ExactSizeIterator<Item = Option<&'v [u8]>>,
-    ) {
-        let start = self.data.len();
-        let own = row.first_chunk().map_or(0, |it| u16::from_be_bytes(*it));
-        self.data.put_u32(0);
-        self.data.put_u16(own + u16::try_from(more.len()).expect("a row has few columns"));
-        self.data.extend_from_slice(row.get(2..).unwrap_or_default());
-        for value in more {
-            match value {
-                None => self.data.put_i32(-1),
-                Some(value) => {
-                    self.data
-                        .put_i32(i32::try_from(value.len()).expect("a value is smaller than a gigabyte"));
-                    self.data.extend_from_slice(value);
-                }
-            }
-        }
-        let length = u32::try_from(self.data.len() - start - 4).expect("a row is smaller than a gigabyte");
-        self.data[start..start + 4].copy_from_slice(&length.to_be_bytes());
+    /// A row with the values of another one behind its own.
+    pub(crate) fn push_joined(&mut self, row: &[u8], more: &[u8]) {
+        let count = |row: &[u8]| row.first_chunk().map_or(0, |it| u16::from_be_bytes(*it));
+        let (own, more_values) = (row.get(2..).unwrap_or_default(), more.get(2..).unwrap_or_default());
+        let length = 2 + own.len() + more_values.len();
+        self.data.put_u32(u32::try_from(length).expect("a row is smaller than a gigabyte"));
+        self.data.put_u16(count(row) + count(more));
+        self.data.extend_from_slice(own);
+        self.data.extend_from_slice(more_values);
         self.count += 1;
     }
 
@@ -140,6 +126,22 @@ impl Rows {
 }
 
 impl Encoding {
+    /// To be asked for in Bind.
+    pub(crate) fn formats(&self) -> Vec<Format> {
+        match self {
+            Self::Text(formats) => formats.iter().map(|it| it.on_the_wire()).collect(),
+            Self::Binary => vec![Format::Binary],
+        }
+    }
+
+    /// That of some of the columns.
+    pub(crate) fn of_columns(&self, columns: std::ops::Range<usize>) -> Self {
+        match self {
+            Self::Text(formats) => Self::Text(formats.get(columns).unwrap_or_default().to_vec()),
+            Self::Binary => Self::Binary,
+        }
+    }
+
     /// The options of COPY that read it.
     pub(crate) fn copy_options(&self) -> &'static str {
         match self {
@@ -176,7 +178,7 @@ mod tests {
         let float = 0.1_f64.to_be_bytes();
         let mut rows = Rows::new(Encoding::Text(vec![ColumnFormat::Text, ColumnFormat::Float8]));
         rows.push(&row(&[Some(b"a\tb\\"), Some(&float)]));
-        rows.push_extended(&row(&[None, None]), [Some(&b"more"[..])].into_iter());
+        rows.push_joined(&row(&[None, None]), &row(&[Some(b"more")]));
         assert_eq!(rows.count(), 2);
         assert_eq!(&rows.take_copy_data()[..], b"a\\\tb\\\\\t0.1\n\\N\t\\N\tmore\n");
         assert!(rows.is_empty() && rows.size() == 0);

@@ -27,7 +27,7 @@ pub(crate) struct Table {
 const UNDER_WAY: usize = 2;
 
 impl Table {
-    /// Makes a table on a node, where nothing may be under way. None if the transaction may only read.
+    /// Makes a table on a node, after all that is under way there. None if the transaction may only read.
     ///
     /// Takes part in whatever transaction is in progress: the caller has opened one.
     pub(crate) async fn create(
@@ -101,6 +101,10 @@ impl Table {
         self.under_way -= 1;
         let mut result = Ok(());
         loop {
+            // Others may have read the answer, with all that was under way on the connection; an error of it is with them.
+            if session.transaction.opened(self.group).is_none_or(|it| !it.is_busy()) {
+                return result;
+            }
             let message = session.message_of(self.group).await?;
             match message.tag {
                 b'E' if result.is_ok() => result = Err(Error::from(error_fields(&message.body))),

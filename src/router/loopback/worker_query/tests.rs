@@ -38,6 +38,7 @@ fn table() -> Table {
             ],
         },
         on_coordinator: OnCoordinator::Nothing,
+        row_security: false,
     }
 }
 
