@@ -30,6 +30,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/distribute.sql"),
     include_str!("sql/undistribute.sql"),
     include_str!("sql/node_objects.sql"),
+    include_str!("sql/distributed_function.sql"),
     include_str!("sql/bring_up.sql"),
     include_str!("sql/nodes.sql"),
     include_str!("sql/shards.sql"),
