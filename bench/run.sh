@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
 # Measures a server group against a plain PostgreSQL and PgBouncer with the same data, in one run, as ratios.
 #
-#   bench/run.sh [--seconds N] [--quick]
+#   bench/run.sh [--seconds N] [--rounds N] [--quick]
 #
-# Every figure stands beside its peer's from the same minute: machines are noisy, ratios less so. CPU per query is
-# the user and system time of the processes divided by the statements they served.
+# Every figure stands beside its peer's from the same minute: machines are noisy, ratios less so. With several rounds
+# the peers take turns, and the median counts. CPU per query is the user and system time of the processes, reaped
+# children included, divided by the statements they served: it is steadier still. docs/performance.md explains the figures.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-seconds=8 clients="1 16 64" protocols="simple extended prepared" rows=500000
+seconds=8 rounds=1 clients="1 16 64" protocols="simple extended prepared" rows=500000
 while [ $# -gt 0 ]; do
     case $1 in
         --seconds) seconds=$2; shift 2 ;;
+        --rounds) rounds=$2; shift 2 ;;
         --quick) seconds=3 clients="16" protocols="simple prepared" rows=100000; shift ;;
-        *) echo "usage: bench/run.sh [--seconds N] [--quick]" >&2; exit 1 ;;
+        *) echo "usage: bench/run.sh [--seconds N] [--rounds N] [--quick]" >&2; exit 1 ;;
     esac
 done
 
@@ -97,20 +99,30 @@ load() { # connection, distribute?
     psql -qX "$1" -c "VACUUM ANALYZE points" -c "VACUUM ANALYZE facts"
 }
 
-ticks() { # total CPU ticks of processes and their reaped children: pids
-    local total=0 pid values
-    for pid in "$@"; do
-        values=$(awk '{sub(/.*\) /, ""); print $12 + $13 + $14 + $15}' "/proc/$pid/stat" 2>/dev/null || echo 0)
-        total=$((total + values))
-    done
-    echo "$total"
-}
 descendants() { local pid; for pid in "$@"; do echo "$pid"; descendants $(pgrep -P "$pid" || true); done; }
-router_pid() { "$howdah" local status --dir "$work/group" -o json | python3 -c 'import json, sys; print(next(m["pid"] for m in json.load(sys.stdin)["members"] if m["role"] == "router"))'; }
-
-pgbench_tps() { # connection, protocol, clients, script
-    pgbench -n -M "$2" -c "$3" -j 2 -T "$seconds" -f "$4" "$1" 2>"$work/pgbench.err" | awk '/^tps/ {printf "%.0f", $3}' || { cat "$work/pgbench.err" >&2; echo 0; }
+ticks() { # CPU ticks of these processes, of all below them, and of those that they have reaped
+    local pid
+    for pid in $(descendants "$@"); do
+        awk '{sub(/.*\) /, ""); print $12 + $13 + $14 + $15}' "/proc/$pid/stat" 2>/dev/null || true
+    done | awk '{total += $1} END {print total + 0}'
 }
+members() { # field, role: of the group's members
+    "$howdah" local status --dir "$work/group" -o json |
+        python3 -c 'import json, sys; print(*[m[sys.argv[1]] for m in json.load(sys.stdin)["members"] if m["role"] == sys.argv[2]])' "$1" "$2"
+}
+
+# One run of pgbench. Prints: tps, CPU µs a query of what stands between, CPU µs a query of the servers.
+run_pgbench() { # connection, pids between, pids of the servers, protocol, clients, script
+    local between servers out
+    between=$(ticks $2); servers=$(ticks $3)
+    out=$(pgbench -n -M "$4" -c "$5" -j 2 -T "$seconds" -f "$6" "$1" 2>"$work/pgbench.err") || { cat "$work/pgbench.err" >&2; echo "0 0 0"; return; }
+    sleep 0.2 # The backends of the last clients are still leaving.
+    between=$(($(ticks $2) - between)); servers=$(($(ticks $3) - servers))
+    echo "$out" | awk -v b="$between" -v s="$servers" -v hz="$hertz" '
+        /actually processed/ {sub(/\/.*/, "", $6); n = $6} /^tps/ {tps = $3}
+        END {printf "%.0f %.0f %.0f\n", tps, b / hz / n * 1e6, s / hz / n * 1e6}'
+}
+median() { sort -n | awk '{line[NR] = $0} END {print line[int((NR + 1) / 2)]}'; }
 
 timed() { # connection, SQL: the best of three, in milliseconds
     python3 - "$1" "$2" <<'PY'
@@ -131,20 +143,26 @@ load "$plain" no
 load "$group" yes
 printf '\\set id random(1, 100000)\nSELECT value FROM points WHERE id = :id;\n' >"$work/select.sql"
 printf '\\set t random(1, 1000)\nINSERT INTO notes (tenant_id, body) VALUES (:t, '"'a note of some length'"');\n' >"$work/insert.sql"
-router=$(router_pid)
 hertz=$(getconf CLK_TCK)
+router=$(members pid router) nodes=$(members postgresPid primary)
+plain_server=$(head -1 "$work/plain/data/postmaster.pid")
+bouncer_pid=$([ -z "$bouncer" ] || cat "$work/pgbouncer.pid")
 
-echo "transactions per second, and as a ratio to plain PostgreSQL ($(nproc) cores, ${seconds} s each)"
-printf '%-8s %-9s %8s %8s %8s %16s %10s %16s\n' what protocol clients plain bouncer "(ratio)" howdah "(ratio, router)"
+echo "transactions per second, as a ratio to plain PostgreSQL, and CPU µs per query ($(nproc) processors, $rounds x ${seconds} s each)"
+printf '%-8s %-9s %7s | %7s %8s | %8s %6s %8s | %7s %6s %7s %8s\n' what protocol clients plain servers bouncer ratio bouncer howdah ratio router servers
 for script in select insert; do
     for protocol in $protocols; do
         for n in $clients; do
-            p=$(pgbench_tps "$plain" "$protocol" "$n" "$work/$script.sql")
-            b=0; [ -n "$bouncer" ] && [ "$protocol" != prepared ] && b=$(pgbench_tps "$bouncer" "$protocol" "$n" "$work/$script.sql")
-            before=$(ticks "$router")
-            h=$(pgbench_tps "$group" "$protocol" "$n" "$work/$script.sql")
-            cpu=$(awk -v t=$(($(ticks "$router") - before)) -v hz="$hertz" -v q="$h" -v s="$seconds" 'BEGIN { if (q > 0) printf "%.0f", t / hz / (q * s) * 1e6; else printf "-" }')
-            printf '%-8s %-9s %8s %8s %8s %16s %10s %16s\n' "$script" "$protocol" "$n" "$p" "$b" "$(ratio "$b" "$p")" "$h" "$(ratio "$h" "$p"), ${cpu} µs/query"
+            rm -f "$work"/*.runs
+            for _ in $(seq "$rounds"); do
+                run_pgbench "$plain" "" "$plain_server" "$protocol" "$n" "$work/$script.sql" >>"$work/plain.runs"
+                [ -z "$bouncer" ] || run_pgbench "$bouncer" "$bouncer_pid" "$plain_server" "$protocol" "$n" "$work/$script.sql" >>"$work/bouncer.runs"
+                run_pgbench "$group" "$router" "$nodes" "$protocol" "$n" "$work/$script.sql" >>"$work/howdah.runs"
+            done
+            read -r p _ ps < <(median <"$work/plain.runs")
+            read -r b bc _ < <([ -z "$bouncer" ] && echo "0 0 0" || median <"$work/bouncer.runs")
+            read -r h hc hs < <(median <"$work/howdah.runs")
+            printf '%-8s %-9s %7s | %7s %8s | %8s %6s %8s | %7s %6s %7s %8s\n' "$script" "$protocol" "$n" "$p" "$ps" "$b" "$(ratio "$b" "$p")" "$bc" "$h" "$(ratio "$h" "$p")" "$hc" "$hs"
         done
     done
 done

@@ -25,15 +25,16 @@ pub(crate) struct CancelRegistry {
 /// The server connections that one session uses.
 #[derive(Default)]
 pub(crate) struct CancelTargets {
-    targets: Mutex<Vec<Target>>,
+    targets: Mutex<Vec<Arc<Target>>>,
 }
 
+/// A backend, and what was sent to it.
 pub(crate) struct Target {
     pub(crate) address: NodeAddress,
     pub(crate) key: CancelKey,
-    pub(crate) cancelled: Arc<AtomicBool>,
+    pub(crate) cancelled: AtomicBool,
     /// The cancel is for a deadlock: the error it causes is told as one.
-    pub(crate) deadlocked: Arc<AtomicBool>,
+    pub(crate) deadlocked: AtomicBool,
 }
 
 /// A session's place in the registry.
@@ -110,6 +111,12 @@ impl CancelRegistry {
     }
 }
 
+impl Target {
+    pub(crate) fn new(address: NodeAddress, key: CancelKey) -> Self {
+        Self { address, key, cancelled: AtomicBool::new(false), deadlocked: AtomicBool::new(false) }
+    }
+}
+
 impl CancelTargets {
     /// On how many nodes the session is.
     fn nodes(&self) -> usize {
@@ -128,12 +135,12 @@ impl CancelTargets {
         Some(target.key.clone())
     }
 
-    pub(crate) fn add(&self, target: Target) {
+    pub(crate) fn add(&self, target: Arc<Target>) {
         lock(&self.targets).push(target);
     }
 
-    pub(crate) fn remove(&self, cancelled: &Arc<AtomicBool>) {
-        lock(&self.targets).retain(|it| !Arc::ptr_eq(&it.cancelled, cancelled));
+    pub(crate) fn remove(&self, target: &Arc<Target>) {
+        lock(&self.targets).retain(|it| !Arc::ptr_eq(it, target));
     }
 
     /// Marks all connections as cancelled and says where to send.

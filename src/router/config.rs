@@ -1,6 +1,7 @@
 //! What a router is told when it starts. Parsed once, then handed down in parts; every default is here.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,6 +32,9 @@ pub struct RouterConfig {
     pub pool: PoolConfig,
     #[serde(default)]
     pub limits: Limits,
+    /// Threads that serve sessions; by default one for each processor that the router may use.
+    #[serde(default = "default_cores")]
+    pub cores: NonZeroUsize,
 }
 
 /// Where a PostgreSQL listens: a host that starts with `/` is the directory of a Unix socket.
@@ -64,6 +68,9 @@ pub struct NodeTls {
 pub struct PoolConfig {
     /// Connections to one node as one role.
     pub max_per_node: usize,
+    /// Statements of one role that are sent to one worker at a time, as long as they are short; the others wait for their turn.
+    /// Two to four times the processors that the worker has: more only wait there, and push each other out of its caches.
+    pub busy_per_node: usize,
     /// Sessions that may wait for one of them; the next is refused at once.
     pub max_waiting: usize,
     #[serde(with = "seconds")]
@@ -97,6 +104,7 @@ impl Default for PoolConfig {
     fn default() -> Self {
         Self {
             max_per_node: 50,
+            busy_per_node: 32,
             max_waiting: 10_000,
             idle_timeout: Duration::from_secs(60),
             acquire_timeout: Duration::from_secs(30),
@@ -118,6 +126,10 @@ impl Default for Limits {
             authentication_timeout: Duration::from_secs(60),
         }
     }
+}
+
+fn default_cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 fn default_superuser() -> String {

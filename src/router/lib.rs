@@ -18,6 +18,7 @@ mod settings;
 
 mod auth;
 mod client;
+mod cores;
 mod ddl;
 mod execution;
 mod executor;

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use crate::cores::{CoreId, Cores};
 use crate::error::{Error, Result};
 use crate::router::Router;
 use crate::session;
@@ -24,6 +25,7 @@ pub(crate) struct Listener {
     router: Arc<Router>,
     /// Clients of all listeners together.
     clients: Arc<Semaphore>,
+    cores: Arc<Cores>,
 }
 
 /// How long statements under way may go on once the router was asked to stop.
@@ -35,17 +37,18 @@ impl Listener {
         tls: Option<TlsAcceptor>,
         router: Arc<Router>,
         clients: Arc<Semaphore>,
+        cores: Arc<Cores>,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { listener, tls, router, clients })
+        Ok(Self { listener, tls, router, clients, cores })
     }
 
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, _)) => self.spawn(stream, &mut sessions),
+                accepted = self.accept() => match accepted {
+                    Ok(stream) => self.spawn(stream, &mut sessions),
                     // Out of file descriptors, most likely: existing sessions will free some.
                     Err(error) => {
                         tracing::warn!(%error, "could not accept a connection");
@@ -63,23 +66,34 @@ impl Listener {
         }
     }
 
-    fn spawn(&self, stream: TcpStream, sessions: &mut JoinSet<()>) {
+    /// A stream that no runtime knows yet.
+    async fn accept(&self) -> io::Result<std::net::TcpStream> {
+        self.listener.accept().await?.0.into_std()
+    }
+
+    /// Hands a client over to one of the cores.
+    fn spawn(&self, stream: std::net::TcpStream, sessions: &mut JoinSet<()>) {
         let (tls, router, clients) = (self.tls.clone(), self.router.clone(), self.clients.clone());
-        sessions.spawn(async move {
-            match serve(stream, tls, router, &clients).await {
+        let seat = self.cores.seat();
+        let runtime = seat.runtime();
+        let session = async move {
+            match serve(stream, tls, router, &clients, seat.core()).await {
                 Ok(()) | Err(Error::ClientGone(_) | Error::ShuttingDown) => {}
                 Err(error) => tracing::debug!(%error, "a session ended"),
             }
-        });
+        };
+        sessions.spawn_on(session, &runtime);
     }
 }
 
 async fn serve(
-    stream: TcpStream,
+    stream: std::net::TcpStream,
     tls: Option<TlsAcceptor>,
     router: Arc<Router>,
     clients: &Semaphore,
+    core: CoreId,
 ) -> Result<()> {
+    let stream = TcpStream::from_std(stream).map_err(Error::ClientGone)?;
     stream.set_nodelay(true).map_err(Error::ClientGone)?;
     let timeout = router.config.limits.authentication_timeout;
     let accepted = tokio::time::timeout(timeout, startup::accept(stream, tls.as_ref())).await;
@@ -99,5 +113,5 @@ async fn serve(
         return client.flush().await;
     };
     // Boxed: the largest future of a session would otherwise be part of every idle one.
-    Box::pin(session::run(client, wishes, router)).await
+    Box::pin(session::run(client, wishes, router, core)).await
 }

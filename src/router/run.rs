@@ -16,6 +16,7 @@ use crate::cancel::CancelRegistry;
 use crate::config::RouterConfig;
 use crate::connect::Connector;
 use crate::control::{Control, empty_catalog};
+use crate::cores::Cores;
 use crate::deadlock;
 use crate::error::{Error, Result};
 use crate::listener::Listener;
@@ -43,11 +44,14 @@ pub async fn run(config: RouterConfig, shutdown: CancellationToken) -> Result<()
     let sender = Arc::new(sender);
     let router = Arc::new(assemble(config, connector.clone(), sender.clone(), shutdown.clone())?);
 
+    let cores = Cores::start(router.config.cores).map_err(|error| start_error("threads", &error))?;
+    let cores = Arc::new(cores);
     let clients = Arc::new(Semaphore::new(router.config.limits.clients));
     let mut listeners = Vec::new();
     for address in &router.config.listen {
-        let listener = Listener::bind(*address, acceptor.clone(), router.clone(), clients.clone()).await;
-        listeners.push(listener.map_err(|error| start_error(&address.to_string(), &error))?);
+        let listener =
+            Listener::bind(*address, acceptor.clone(), router.clone(), clients.clone(), cores.clone());
+        listeners.push(listener.await.map_err(|error| start_error(&address.to_string(), &error))?);
     }
 
     let mut tasks = JoinSet::new();
@@ -87,6 +91,7 @@ fn assemble(
     SystemRandom::new().fill(&mut name).expect("the system has randomness");
     let pools = Pools::new(
         config.pool.clone(),
+        config.cores.get(),
         config.coordinator.clone(),
         config.database.clone(),
         catalog.subscribe(),

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
@@ -17,6 +17,7 @@ use howdah_pg::SqlState;
 use howdah_pg::wire::backend::{self, TransactionStatus};
 use howdah_pg::wire::{CancelKey, ErrorFields, Field, Severity, frontend, startup};
 
+use crate::cancel::Target;
 use crate::config::NodeAddress;
 use crate::duplex::Duplex;
 use crate::error::{Error, Result};
@@ -37,7 +38,6 @@ pub(crate) struct ServerConnection {
     group: GroupId,
     pub(crate) duplex: Duplex,
     status: TransactionStatus,
-    cancel_key: CancelKey,
     parameters: BTreeMap<String, String>,
     /// Settings this connection has beyond those it began with.
     applied: Settings,
@@ -64,11 +64,8 @@ pub(crate) struct ServerConnection {
     owner: u64,
     /// It may remember what `currval` and `lastval` of that session are.
     has_sequences: bool,
-    address: NodeAddress,
-    /// Raised by a cancel request; see the `cancel` module.
-    cancelled: Arc<AtomicBool>,
-    /// The next error is that of a cancel which broke a deadlock.
-    deadlocked: Arc<AtomicBool>,
+    /// The backend as cancel requests see it; see the `cancel` module.
+    target: Arc<Target>,
     /// Of the session that holds a backend of the coordinator: its live tables lead to that session.
     pub(crate) lease: Option<Lease>,
 }
@@ -95,7 +92,6 @@ impl ServerConnection {
             group: startup.group,
             duplex: Duplex::new(stream, 0x3fff_ffff),
             status: TransactionStatus::Idle,
-            cancel_key: CancelKey { pid: 0, secret: Box::default() },
             parameters: BTreeMap::new(),
             applied: Settings::default(),
             applied_before: None,
@@ -110,9 +106,7 @@ impl ServerConnection {
             tainted: false,
             owner: 0,
             has_sequences: false,
-            address: startup.address,
-            cancelled: Arc::default(),
-            deadlocked: Arc::default(),
+            target: Arc::new(Target::new(startup.address, CancelKey { pid: 0, secret: Box::default() })),
             lease: None,
         };
         let parameters =
@@ -129,8 +123,8 @@ impl ServerConnection {
                 }
                 b'K' => {
                     let Some((pid, secret)) = message.body.split_first_chunk() else { continue };
-                    connection.cancel_key =
-                        CancelKey { pid: u32::from_be_bytes(*pid), secret: secret.into() };
+                    let key = CancelKey { pid: u32::from_be_bytes(*pid), secret: secret.into() };
+                    connection.target = Arc::new(Target::new(connection.target.address.clone(), key));
                 }
                 b'E' => return Err(error_fields(&message.body).into()),
                 b'Z' => return Ok(connection),
@@ -143,25 +137,13 @@ impl ServerConnection {
         self.group
     }
 
-    pub(crate) fn address(&self) -> &NodeAddress {
-        &self.address
-    }
-
-    pub(crate) fn deadlocked(&self) -> &Arc<AtomicBool> {
-        &self.deadlocked
-    }
-
-    pub(crate) fn cancelled(&self) -> &Arc<AtomicBool> {
-        &self.cancelled
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.target
     }
 
     /// Process id of the backend.
     pub(crate) fn pid(&self) -> u32 {
-        self.cancel_key.pid
-    }
-
-    pub(crate) fn cancel_key(&self) -> &CancelKey {
-        &self.cancel_key
+        self.target.key.pid
     }
 
     /// As of the last ReadyForQuery.
@@ -322,7 +304,7 @@ impl ServerConnection {
 
     /// A message as it came, but for the error of a statement that was cancelled to end a deadlock.
     fn message(&self, tag: u8, body: Bytes) -> Message {
-        if tag != b'E' || !self.deadlocked.swap(false, Ordering::Relaxed) {
+        if tag != b'E' || !self.target.deadlocked.swap(false, Ordering::Relaxed) {
             return Message { tag, body };
         }
         let mut fields = error_fields(&body);
@@ -431,7 +413,7 @@ impl ServerConnection {
     pub(crate) fn is_clean(&self) -> bool {
         !self.broken
             && !self.tainted
-            && !self.cancelled.load(Ordering::Relaxed)
+            && !self.target.cancelled.load(Ordering::Relaxed)
             && !self.is_busy()
             && self.status == TransactionStatus::Idle
             && self.duplex.read.is_empty()
@@ -462,8 +444,14 @@ impl ServerConnection {
         }
     }
 
-    pub(crate) fn owner(&self) -> u64 {
-        self.owner
+    /// How well it suits a session: best is the one that remembers what the session drew from sequences, worst are those that
+    /// remember what others drew, and settings that need not be sent are welcome.
+    pub(crate) fn rank_for(&self, session: u64, settings: &Settings) -> u8 {
+        let own = self.owner == session;
+        match self.has_sequences {
+            true if own => 4,
+            foreign => 2 * u8::from(self.applied.is_same(settings)) + u8::from(!foreign),
+        }
     }
 
     /// A statement that may draw from sequences runs on it.

@@ -252,10 +252,6 @@ impl Transaction {
         old.participants.into_values().map(|it| it.connection).collect()
     }
 
-    fn begin_command(&self) -> &str {
-        if self.begin.is_empty() { "BEGIN" } else { &self.begin }
-    }
-
     fn is_serializable(&self, settings: &Settings) -> bool {
         let commands = self.opening.iter().rev().filter_map(|it| match it {
             Step::Command(command) => Some(command.as_str()),

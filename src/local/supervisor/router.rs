@@ -1,4 +1,5 @@
 //! The router's configuration, its process, and when it counts as ready.
+use std::num::NonZeroUsize;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -89,9 +90,14 @@ fn config(plan: &Plan) -> serde_json::Value {
         "superuser": SUPERUSER,
         "loopback_socket": plan.run_dir.router_loopback(),
         "node_tls": {"ca": plan.pki.ca(), "certificate": client.certificate, "key": client.key},
-        "pool": {"max_per_node": pool.default_pool_size},
+        "pool": {"max_per_node": pool.default_pool_size, "busy_per_node": busy_per_node()},
         "limits": {"clients": pool.max_client_connections},
     })
+}
+
+/// All nodes are on this machine. Fewer statements at a time would leave processors idle between two of them.
+fn busy_per_node() -> usize {
+    4 * std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
 /// Why a router ended is what it wrote last.

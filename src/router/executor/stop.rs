@@ -41,9 +41,9 @@ impl Lanes<'_> {
         for (index, lane) in self.lanes.iter_mut().enumerate() {
             let Some((connection, progress)) = lane.split(transaction) else { continue };
             if connection.is_busy() && (failed || progress.is_sheltered()) {
-                let (address, key) = (connection.address().clone(), connection.cancel_key().clone());
+                let target = connection.target().clone();
                 let connector = router.pools.connector();
-                sends.push(async move { cancel::send(connector, &address, &key).await });
+                sends.push(async move { cancel::send(connector, &target.address, &target.key).await });
                 cancelled.push(index);
             }
         }

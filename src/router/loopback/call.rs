@@ -151,7 +151,7 @@ impl Live {
         self.own_flight(host, &mut writes, group).await?.command("SAVEPOINT howdah_run", &[]);
         self.run_writes(host, caller, writes).await?;
         // What it sets or makes in its server session must not meet another session.
-        host.opened(group)?.cancelled().store(true, Ordering::Relaxed);
+        host.opened(group)?.target().cancelled.store(true, Ordering::Relaxed);
         let mut flight = Flight::default();
         flight.query(sql, &[]);
         let outcome = run(host, caller, BTreeMap::from([(group, flight)])).await;

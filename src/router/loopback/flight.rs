@@ -128,8 +128,9 @@ impl Sent {
 
 /// Has the server stop what it does for us. The connection is not lent again: a late cancel must not hit anybody else.
 async fn cancel_statement(connection: &ServerConnection, router: &Router) {
-    connection.cancelled().store(true, Ordering::Relaxed);
-    let sent = cancel::send(router.pools.connector(), connection.address(), connection.cancel_key()).await;
+    connection.target().cancelled.store(true, Ordering::Relaxed);
+    let sent =
+        cancel::send(router.pools.connector(), &connection.target().address, &connection.target().key).await;
     if let Err(error) = sent {
         tracing::warn!(%error, "could not cancel a worker's statement");
     }

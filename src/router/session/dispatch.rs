@@ -51,7 +51,7 @@ impl Session {
         values: &Values<'_>,
     ) -> Result<Outcome> {
         let query = self.worker_query(single, shard, distributed, values).await?;
-        let connection = self.participant(shard.group).await?;
+        let connection = self.participant_for_statement(shard.group).await?;
         connection.queue_query(&query);
         if single.writes {
             self.transaction.mark_writer(shard.group);

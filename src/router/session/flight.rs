@@ -92,7 +92,7 @@ impl Session {
             self.land(self.is_in_block()).await?;
         }
         if self.pipeline.flight.is_none() {
-            self.participant(group).await?;
+            self.participant_for_statement(group).await?;
         }
         let new = || Flight {
             group,

@@ -37,12 +37,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cancel::CancelLease;
 use crate::client::Client;
+use crate::cores::CoreId;
 use crate::duplex::Frame;
 use crate::error::{Error, MissingShard, Result};
 use crate::loopback::{self, Live};
-use crate::pool::PooledConnection;
+use crate::pool::{Pool, PooledConnection, Term};
 use crate::router::Router;
-use crate::server::Message;
+use crate::server::{Message, ServerConnection};
 use crate::settings::Settings;
 use crate::startup::fatal;
 use crate::transaction::Transaction;
@@ -63,6 +64,10 @@ pub(crate) struct Session {
     pub(crate) database: Arc<str>,
     /// Of the sessions of this router.
     id: u64,
+    /// Where it runs, and where its server connections are.
+    core: CoreId,
+    /// The pools that it has used.
+    pools: Vec<(GroupId, Arc<Pool>)>,
     pub(crate) client: Client,
     pub(crate) transaction: Transaction,
     /// As the coordinator last reported them.
@@ -111,14 +116,15 @@ pub(crate) struct Session {
 
 impl Session {
     /// A connection to a node as this session's role; the pinned one if it is the coordinator's.
-    pub(crate) async fn acquire(&mut self, group: GroupId) -> Result<PooledConnection> {
+    pub(crate) async fn acquire(&mut self, group: GroupId, term: Term) -> Result<PooledConnection> {
         if group == GroupId::COORDINATOR
             && let Some(pinned) = self.pinned.take()
         {
             return Ok(pinned);
         }
-        let pool = self.router.pools.pool(group, &self.user, &self.database);
-        let mut connection = self.router.pools.acquire_from(&pool, self.id).await?;
+        let pool = self.pool(group);
+        let rank = |it: &ServerConnection| it.rank_for(self.id, &self.settings);
+        let mut connection = self.router.pools.acquire_from(&pool, term, rank).await?;
         connection.attach(&self.cancel.targets);
         connection.lend_to(self.id);
         if group == GroupId::COORDINATOR {
@@ -140,15 +146,24 @@ impl Session {
         most: Option<usize>,
     ) -> Option<impl Future<Output = Result<PooledConnection>> + Send + use<>> {
         let router = self.router.clone();
-        let pool = router.pools.pool(group, &self.user, &self.database);
-        let spare = router.pools.spare(&pool, self.id, most)?;
+        let pool = router.pools.pool(self.core, group, &self.user, &self.database);
+        let spare = router.pools.spare(&pool, most, |it| it.rank_for(self.id, &self.settings))?;
         let (session, targets) = (self.id, self.cancel.targets.clone());
         Some(async move {
-            let mut connection = router.pools.open_spare(spare).await?;
+            let mut connection = router.pools.open_spare(&pool, spare).await?;
             connection.attach(&targets);
             connection.lend_to(session);
             Ok(connection)
         })
+    }
+
+    fn pool(&mut self, group: GroupId) -> Arc<Pool> {
+        if let Some((_, pool)) = self.pools.iter().find(|it| it.0 == group) {
+            return pool.clone();
+        }
+        let pool = self.router.pools.pool(self.core, group, &self.user, &self.database);
+        self.pools.push((group, pool.clone()));
+        pool
     }
 
     /// The coordinator's next message; loopback requests of this session are served meanwhile. Whoever waits

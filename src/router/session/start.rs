@@ -11,14 +11,16 @@ use tokio::sync::mpsc;
 use super::{Session, state};
 use crate::auth;
 use crate::client::Client;
+use crate::cores::CoreId;
 use crate::error::{Error, Result};
+use crate::pool::Term;
 use crate::router::Router;
 use crate::settings::Settings;
 use crate::startup::{Wishes, fatal};
 use crate::transaction::Transaction;
 
 /// The whole life of a session, from the client's startup packet on.
-pub(crate) async fn run(mut client: Client, wishes: Wishes, router: Arc<Router>) -> Result<()> {
+pub(crate) async fn run(mut client: Client, wishes: Wishes, router: Arc<Router>, core: CoreId) -> Result<()> {
     let timeout = router.config.limits.authentication_timeout;
     let authenticated = tokio::time::timeout(timeout, authenticate(&mut client, &wishes, &router)).await;
     let authenticated = authenticated
@@ -26,7 +28,7 @@ pub(crate) async fn run(mut client: Client, wishes: Wishes, router: Arc<Router>)
     if let Err(error) = authenticated {
         return farewell(&mut client, error).await;
     }
-    let mut session = Session::new(client, &wishes, router);
+    let mut session = Session::new(client, &wishes, router, core);
     let result = match session.begin(&wishes).await {
         Ok(()) => session.serve().await,
         Err(error) => Err(as_fatal(error)),
@@ -65,7 +67,7 @@ fn as_fatal(error: Error) -> Error {
 }
 
 impl Session {
-    fn new(client: Client, wishes: &Wishes, router: Arc<Router>) -> Self {
+    fn new(client: Client, wishes: &Wishes, router: Arc<Router>, core: CoreId) -> Self {
         let cancel = router.cancels.register();
         let shutdown = router.shutdown.clone();
         let id = router.next_session();
@@ -76,6 +78,8 @@ impl Session {
             user: wishes.user.as_str().into(),
             database: wishes.database.as_str().into(),
             id,
+            core,
+            pools: Vec::new(),
             client,
             transaction: Transaction::default(),
             settings: Settings::default(),
@@ -113,7 +117,7 @@ impl Session {
     async fn begin(&mut self, wishes: &Wishes) -> Result<()> {
         let asked = wishes.settings.iter().map(|(name, value)| (state::canonical(name), value.clone()));
         let asked = Settings::new(asked.collect());
-        let mut connection = self.acquire(GroupId::COORDINATOR).await?;
+        let mut connection = self.acquire(GroupId::COORDINATOR, Term::Open).await?;
         connection.queue_settings(&asked);
         self.startup_settings = if asked.iter().all(|(name, _)| name == "application_name") {
             if connection.has_prologue() {

@@ -5,7 +5,7 @@ use howdah_pg::wire::backend::TransactionStatus;
 
 use super::{Block, Participant, Step, Transaction};
 use crate::error::{Error, Result};
-use crate::pool::PooledConnection;
+use crate::pool::{PooledConnection, Term};
 use crate::server::{Message, ServerConnection};
 use crate::session::Session;
 
@@ -13,16 +13,28 @@ impl Session {
     /// The connection to a node on which this transaction's statements run. Opens it if need be: the
     /// settings, BEGIN and the savepoints so far are queued in front of whatever is queued next, and nothing is sent.
     pub(crate) async fn participant(&mut self, group: GroupId) -> Result<&mut ServerConnection> {
+        self.participant_for(group, Term::Open).await
+    }
+
+    /// The same for a statement of one shard group: if it is a transaction by itself, it waits for its turn.
+    pub(crate) async fn participant_for_statement(
+        &mut self,
+        group: GroupId,
+    ) -> Result<&mut ServerConnection> {
+        let alone = self.transaction.participants.is_empty() && !self.transaction.is_in_progress();
+        self.participant_for(group, if alone { Term::Statement } else { Term::Open }).await
+    }
+
+    async fn participant_for(&mut self, group: GroupId, term: Term) -> Result<&mut ServerConnection> {
         if !self.transaction.has(group) {
             self.check_second_node(group)?;
-            let connection = self.acquire_resolved(group).await?;
+            let connection = self.acquire_resolved(group, term).await?;
             let participant = Participant { connection, open: false, wrote: false };
             self.transaction.participants.insert(group, participant);
         }
         let Self { transaction, settings, .. } = self;
         let in_progress = transaction.is_in_progress();
-        let begin = transaction.begin_command().to_owned();
-        let Transaction { participants, opening, .. } = transaction;
+        let Transaction { participants, opening, begin, .. } = transaction;
         let participant = participants.get_mut(&group).expect("it was just put there");
         let connection = &mut *participant.connection;
         if connection.is_broken() {
@@ -44,7 +56,7 @@ impl Session {
             }
         }
         if in_progress && !participant.open {
-            connection.queue_prologue(&begin);
+            connection.queue_prologue(if begin.is_empty() { "BEGIN" } else { begin });
             let steps = opening.iter().filter(|it| it.concerns(group));
             steps.for_each(|it| connection.queue_prologue(&it.command()));
             participant.open = true;
@@ -145,10 +157,10 @@ impl Session {
     }
 
     /// A connection to a node on which no transaction of the past is still undecided.
-    async fn acquire_resolved(&mut self, group: GroupId) -> Result<PooledConnection> {
+    async fn acquire_resolved(&mut self, group: GroupId, term: Term) -> Result<PooledConnection> {
         let router = self.router.clone();
         router.recovery.ensure_resolved(&router, group).await?;
-        self.acquire(group).await
+        self.acquire(group, term).await
     }
 
     /// Undoes a failed statement by leaving the nodes that it brought into a block; false if others were harmed by it.

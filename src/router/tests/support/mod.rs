@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::Command;
 
@@ -42,6 +43,7 @@ impl Served {
             node_tls: None,
             pool: PoolConfig { max_per_node: 10, ..PoolConfig::default() },
             limits: Default::default(),
+            cores: NonZeroUsize::MIN.saturating_add(1),
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let stop = CancellationToken::new();
