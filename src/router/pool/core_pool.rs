@@ -172,7 +172,7 @@ impl Pool {
         self.close(left);
     }
 
-    fn close(&self, closed: Vec<Box<ServerConnection>>) {
+    fn close(&self, closed: impl IntoIterator<Item = Box<ServerConnection>>) {
         // Closing sockets is not done under the lock.
         for connection in closed {
             drop(connection);
