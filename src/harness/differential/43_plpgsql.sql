@@ -78,3 +78,17 @@ DO $$ BEGIN PERFORM add_country('q2'); UPDATE countries SET continent = 'Q' WHER
 SELECT co.code, co.continent FROM countries co WHERE co.code LIKE 'q%' ORDER BY 1;
 UPDATE customers SET country = 'q1' WHERE customer_id = 3;
 SELECT c.name, co.name FROM customers c JOIN countries co ON co.code = c.country WHERE c.customer_id = 3;
+-- what a function sees of an error names no shard
+CREATE TABLE caught (id int PRIMARY KEY, name text);
+-- @group
+SELECT create_distributed_table('caught', 'id');
+CREATE FUNCTION put_twice() RETURNS text LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO caught VALUES (1, 'once');
+    INSERT INTO caught VALUES (1, 'twice');
+    RETURN 'no error';
+EXCEPTION WHEN unique_violation THEN
+    RETURN sqlerrm;
+END $$;
+SELECT put_twice();
+DROP FUNCTION put_twice();
+DROP TABLE caught;

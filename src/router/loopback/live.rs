@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use howdah_catalog::{GroupId, TableOid};
+use howdah_catalog::{Catalog, GroupId, TableOid};
 use howdah_pg::TypeOid;
 use howdah_pg::wire::Format;
 use howdah_pg::wire::backend::{ColumnDescription, put_data_row};
@@ -44,8 +44,20 @@ pub(crate) async fn serve<H: Host>(host: &mut H, live: &mut Live, request: Reque
     let Request { connection, parallel, work, cancel, reply } = request;
     let caller = Caller { connection, parallel, cancel };
     let result = live.work(host, &caller, work).await;
+    let result = result.map_err(|error| for_functions(error, &host.catalog()));
     // The connection may be gone; then nobody waits for the answer.
     let _ = reply.send(result);
+}
+
+/// Functions may catch an error and look at it: its names are without shards. By a shard that is missing the session knows
+/// that it has moved; so that one stays as it is.
+fn for_functions(error: Error, catalog: &Catalog) -> Error {
+    match error {
+        Error::Postgres(fields) if !crate::shard_error::misses_shard(&fields, catalog) => {
+            crate::executor::without_shards(Error::Postgres(fields), catalog)
+        }
+        other => other,
+    }
 }
 
 /// Who asks.
