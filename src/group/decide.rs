@@ -29,7 +29,9 @@ pub struct Observed {
     pub setup: BTreeMap<NodeName, Setup>,
     /// Workers that the catalog knows, at the address they have now.
     pub registered: BTreeSet<NodeName>,
-    /// A registration under way.
+    /// Workers that are not desired any more, and that the catalog may still know.
+    pub leaving: BTreeSet<NodeName>,
+    /// A registration, or its end, under way.
     pub registering: BTreeSet<NodeName>,
     /// Whether the whole group has answered queries before; tells a start from an outage.
     pub was_ready: bool,
@@ -68,6 +70,8 @@ pub enum Action {
     SetUp(NodeName),
     /// Make the worker a node of the catalog, with all that a node must have.
     Register(NodeName),
+    /// Take the worker out of the catalog, which refuses if it holds shards, and then what is left of it away.
+    Remove(NodeName),
     /// The worker is not wanted any more and holds nothing.
     Stop(MemberName),
 }
@@ -105,6 +109,7 @@ pub fn decide(desired: &Desired, observed: &Observed, now: Duration) -> Decision
         }
     }
     actions.extend(desired.nodes().filter(|it| must_register(*it, observed)).map(Action::Register));
+    actions.extend(must_remove(observed).map(Action::Remove));
     let unwanted = observed.members.keys().filter(|it| !desired.members().any(|wanted| wanted == **it));
     actions.extend(unwanted.map(|it| Action::Stop(*it)));
     Decision { actions, phase: phase(desired, observed), check_again_in }
@@ -149,12 +154,22 @@ fn must_register(node: NodeName, observed: &Observed) -> bool {
         && !observed.registering.contains(&node)
 }
 
+/// The last first, one at a time, so that the names of those that stay have no gap whatever happens.
+fn must_remove(observed: &Observed) -> Option<NodeName> {
+    let last = observed.leaving.last().copied();
+    last.filter(|it| {
+        observed.is_ready(MemberName::Router)
+            && observed.is_ready(MemberName::Postgres(NodeName::Coordinator))
+            && !observed.registering.contains(it)
+    })
+}
+
 fn phase(desired: &Desired, observed: &Observed) -> Phase {
     let running = desired.members().all(|it| observed.is_ready(it));
     let placed = desired.nodes().all(|it| {
         observed.is_set_up(it) && (it == NodeName::Coordinator || observed.registered.contains(&it))
     });
-    match (running && placed, observed.was_ready) {
+    match (running && placed && observed.leaving.is_empty(), observed.was_ready) {
         (true, _) => Phase::Ready,
         (false, true) => Phase::Degraded,
         (false, false) => Phase::Provisioning,

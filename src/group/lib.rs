@@ -9,8 +9,8 @@
 //! starts only when the database that it logs in to exists.
 mod decide;
 mod names;
-mod shrink;
+mod workers;
 
 pub use self::decide::{Action, Decision, Desired, Life, Member, Observed, Phase, Setup, decide};
 pub use self::names::{MemberName, NodeName, UnknownName};
-pub use self::shrink::{ShrinkRefused, check_worker_count};
+pub use self::workers::{NoWorkers, check_worker_count};

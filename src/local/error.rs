@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use howdah_group::{ShrinkRefused, UnknownName};
+use howdah_group::{NoWorkers, UnknownName};
 
 /// What can go wrong, each with one message for the person at the terminal: the whole of it, so no variant has a source.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum Error {
     )]
     Immutable { field: &'static str, existing: String, wanted: String, dir: PathBuf },
     #[error(transparent)]
-    Shrink(#[from] ShrinkRefused),
+    NoWorkers(#[from] NoWorkers),
     #[error(transparent)]
     UnknownMember(#[from] UnknownName),
     #[error("there is no member \"{member}\"")]

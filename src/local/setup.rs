@@ -104,6 +104,15 @@ pub(crate) async fn register(router: &RouterLogin, worker: &Server) -> Result<()
     Ok(())
 }
 
+/// Takes a worker out of the catalog, if it is there.
+pub(crate) async fn remove(router: &RouterLogin, worker: &Server) -> Result<(), Error> {
+    let client = router.connect().await?;
+    let address = worker.socket_dir.to_string_lossy();
+    let remove = "SELECT citus_remove_node(nodename, nodeport) FROM howdah.pg_dist_node WHERE address = $1";
+    client.execute(remove, &[&address.as_ref()]).await?;
+    Ok(())
+}
+
 async fn create_roles(client: &Client, node: NodeName, plan: &SetUp) -> Result<(), Error> {
     let admin = quote_identifier(&plan.admin_user);
     // Workers are reached with the group's certificates only; passwords stay on the coordinator.

@@ -96,6 +96,7 @@ pub(crate) enum Event {
     Ended(MemberName, String),
     SetUp(NodeName, Result<(), String>),
     Registered(NodeName, Result<(), String>),
+    Removed(NodeName, Result<(), String>),
 }
 
 struct Supervisor {
@@ -116,7 +117,7 @@ impl Supervisor {
     fn new(plan: Plan, tasks: JoinSet<()>) -> Self {
         let (sender, events) = mpsc::channel(EVENT_QUEUE);
         Self {
-            observed: Observed { setup: plan.done_setups(), ..Observed::default() },
+            observed: Observed { setup: plan.done_setups(), leaving: plan.leaving(), ..Observed::default() },
             plan,
             children: BTreeMap::new(),
             clock: Instant::now(),
@@ -166,6 +167,16 @@ impl Supervisor {
                 self.tasks.spawn(async move {
                     let result = setup::register(&router, &worker).await;
                     let _ = sender.send(Event::Registered(node, result.map_err(|it| describe(&it)))).await;
+                });
+            }
+            Action::Remove(node) => {
+                self.observed.registering.insert(*node);
+                let (node, sender) = (*node, self.sender.clone());
+                let (router, worker) = (self.plan.router_login(Login::Superuser), self.plan.server(node));
+                self.progress_step(format!("removing {node}"));
+                self.tasks.spawn(async move {
+                    let result = setup::remove(&router, &worker).await;
+                    let _ = sender.send(Event::Removed(node, result.map_err(|it| describe(&it)))).await;
                 });
             }
             Action::Stop(name) => {
@@ -240,6 +251,16 @@ impl Supervisor {
                 match result {
                     Ok(()) => drop(self.observed.registered.insert(node)),
                     Err(reason) => self.step_failed("registering", node, &reason)?,
+                }
+            }
+            Event::Removed(node, result) => {
+                self.observed.registering.remove(&node);
+                match result {
+                    Ok(()) => {
+                        self.observed.leaving.remove(&node);
+                        self.plan.forget(node)?;
+                    }
+                    Err(reason) => self.step_failed("removing", node, &reason)?,
                 }
             }
         }
@@ -365,7 +386,10 @@ impl Supervisor {
 /// What Postgres said, rather than that it said something.
 fn describe(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
-        Some(said) => format!("{} ({})", said.message(), said.code().code()),
+        Some(said) => {
+            let detail = said.detail().map(|it| format!(": {it}")).unwrap_or_default();
+            format!("{}{detail} ({})", said.message(), said.code().code())
+        }
         None => {
             std::error::Error::source(error).map_or_else(|| error.to_string(), |it| format!("{error}: {it}"))
         }

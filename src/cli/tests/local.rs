@@ -195,8 +195,20 @@ fn a_group_lives_through_kills_and_restarts_with_its_data() {
     assert!(group.processes().is_empty());
     group.ok(&["up", "--detach", "--workers", "3"]);
     assert_eq!(group.query("SELECT count(*) FROM pg_dist_node WHERE groupid > 0").as_deref(), Ok("3"));
-    let refused = group.run(&["up", "--detach", "--workers", "2"]);
-    assert_eq!(refused.status.code(), Some(1));
+    group.ok(&["down"]);
+
+    // It leaves again, because no table has a shard on it; the others stay.
+    group.ok(&["up", "--detach", "--workers", "2"]);
+    assert_eq!(group.query("SELECT count(*) FROM pg_dist_node WHERE groupid > 0").as_deref(), Ok("2"));
+    assert!(!group.dir().join("members/w2").exists());
+    group.ok(&["down"]);
+    for (workers, reason) in [("1", "only shard placement"), ("0", "needs a worker")] {
+        let refused = group.run(&["up", "--detach", "--workers", workers]);
+        assert_eq!(refused.status.code(), Some(1));
+        assert!(stderr(&refused).contains(reason), "{}", stderr(&refused));
+    }
+    group.ok(&["up", "--detach"]);
+    assert_eq!(group.query("SELECT count(*) FROM t").as_deref(), Ok("100"));
 
     group.ok(&["down", "--wipe"]);
     assert!(!group.dir().exists());

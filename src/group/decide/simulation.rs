@@ -51,6 +51,7 @@ fn apply(observed: &mut Observed, action: &Action) {
             assert!(!observed.registered.contains(node));
             assert!(observed.registering.insert(*node), "{node} is registered twice");
         }
+        Action::Remove(node) => panic!("{node} does not leave"),
         Action::Stop(name) => panic!("{name} is wanted"),
     }
 }

@@ -16,6 +16,8 @@ fn check(scenario: &str, expect: &expect_test::Expect) {
             ["set-up", node] => drop(observed.setup.insert(node.parse().unwrap(), Setup::Done)),
             ["setting-up", node] => drop(observed.setup.insert(node.parse().unwrap(), Setup::Running)),
             ["registered", node] => drop(observed.registered.insert(node.parse().unwrap())),
+            ["leaving", node] => drop(observed.leaving.insert(node.parse().unwrap())),
+            ["left", node] => drop(observed.leaving.remove(&node.parse().unwrap())),
             ["was-ready"] => observed.was_ready = true,
             ["decide"] => print(&decide(&desired, &observed, now), &mut output),
             ["down", name, failures] => {
@@ -43,6 +45,7 @@ fn print(decision: &Decision, output: &mut String) {
             Action::Start(name) => format!("start {name}"),
             Action::SetUp(node) => format!("set up {node}"),
             Action::Register(node) => format!("register {node}"),
+            Action::Remove(node) => format!("remove {node}"),
             Action::Stop(name) => format!("stop {name}"),
         })
         .collect();
@@ -83,6 +86,33 @@ fn a_new_group_comes_up() {
             Provisioning [] again in 5000 ms
             Provisioning [register w0] again in 5000 ms
             Provisioning [register w1] again in 5000 ms
+            Ready [] again in 5000 ms
+        "#]],
+    );
+}
+
+#[test]
+fn workers_leave_one_after_the_other_before_the_group_is_ready() {
+    check(
+        "workers 1
+         leaving w1
+         leaving w2
+         ready coordinator w0
+         set-up coordinator
+         set-up w0
+         starting router
+         decide
+         ready router
+         registered w0
+         decide
+         left w2
+         decide
+         left w1
+         decide",
+        &expect_test::expect![[r#"
+            Provisioning [] again in 5000 ms
+            Provisioning [remove w2] again in 5000 ms
+            Provisioning [remove w1] again in 5000 ms
             Ready [] again in 5000 ms
         "#]],
     );

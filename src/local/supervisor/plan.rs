@@ -62,7 +62,24 @@ impl Plan {
     }
 
     pub(super) fn desired(&self) -> Desired {
-        self.record.desired()
+        Desired { workers: self.group.spec.workers.count }
+    }
+
+    pub(super) fn leaving(&self) -> BTreeSet<NodeName> {
+        (self.desired().workers..self.record.workers).map(NodeName::Worker).collect()
+    }
+
+    /// The last worker is out of the catalog: what it had goes.
+    pub(super) fn forget(&mut self, node: NodeName) -> Result<(), Error> {
+        self.record.workers -= 1;
+        self.record.ports.remove(&node);
+        self.record.set_up_by.remove(&node);
+        self.record.save(&self.layout)?;
+        let directory = self.layout.member(MemberName::Postgres(node));
+        match std::fs::remove_dir_all(&directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file(&directory)(error)),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn uri(&self) -> String {
@@ -215,7 +232,7 @@ fn record(
     existing: Option<Record>,
 ) -> Result<Record, Error> {
     let spec = &group.spec;
-    check_worker_count(existing.as_ref().map_or(0, |it| it.workers), spec.workers.count)?;
+    check_worker_count(spec.workers.count)?;
     if let Some(existing) = &existing {
         check_immutable(layout, group, existing)?;
     }
@@ -233,7 +250,8 @@ fn record(
         ports: BTreeMap::new(),
         set_up_by: BTreeMap::new(),
     });
-    record.workers = spec.workers.count;
+    // Those that leave are there until the catalog has let them go.
+    record.workers = record.workers.max(spec.workers.count);
     record.postgres_bin = binaries.bin_dir;
     record.port = port;
     choose_ports(layout, &mut record)?;
