@@ -17,6 +17,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/intermediate.sql"),
     include_str!("sql/coordinator_live.sql"),
     include_str!("sql/reference_live.sql"),
+    include_str!("sql/live_functions.sql"),
     include_str!("sql/commit.sql"),
     include_str!("sql/version.sql"),
     include_str!("sql/names.sql"),

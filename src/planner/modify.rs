@@ -1,8 +1,11 @@
-//! UPDATE and DELETE of distributed tables.
+//! UPDATE, DELETE and MERGE of distributed tables.
 
+use std::sync::Arc;
+
+use howdah_catalog::Table;
 use howdah_sql::{NodeEnum, ast, names};
 
-use crate::analysis;
+use crate::analysis::{self, Bound, Leaf, Term, Tree};
 use crate::planning::{last_rung, slots};
 use crate::router_query::{self, name_shards};
 use crate::splice::{Slots, Splice};
@@ -36,17 +39,52 @@ pub(crate) fn plan(facts: &Facts<'_>) -> Result<Planned, Error> {
     }
 }
 
-/// MERGE concerns one shard group, or is refused.
+/// MERGE concerns one shard group, or each shard group for itself, or is refused.
 pub(crate) fn plan_merge(facts: &Facts<'_>) -> Result<Planned, Error> {
-    match router_query::plan(facts, &slots(facts)) {
-        Ok((plan, scope)) => Ok(Planned { plan, rung: Rung::Router, reasons: Vec::new(), scope }),
-        Err(reason) => last_rung(facts, vec![(Rung::Router, reason)]),
+    let router = match router_query::plan(facts, &slots(facts)) {
+        Ok((plan, scope)) => {
+            return Ok(Planned { plan, rung: Rung::Router, reasons: Vec::new(), scope });
+        }
+        Err(reason) => (Rung::Router, reason),
+    };
+    match multi_shard(facts) {
+        Ok(plan) => Ok(Planned {
+            plan: Plan::MultiShard(plan),
+            rung: Rung::Pushdown,
+            reasons: vec![router],
+            scope: PlanScope::Text,
+        }),
+        Err(reason) => last_rung(facts, vec![(Rung::Pushdown, reason), router]),
+    }
+}
+
+/// The rows by which a MERGE is divided over the shards. Each row of the source must be looked at once: those of a distributed table are
+/// on one shard each, together with all that they can meet. Others are seen by every shard, which does no harm as long as only
+/// rows that they meet are changed.
+fn merge_anchor(
+    it: &ast::MergeStmt,
+    bound: &Bound<'_>,
+    target: (Arc<Table>, Term),
+) -> Result<(Arc<Table>, Term), String> {
+    if it.with_clause.is_some() {
+        return Err("MERGE over several shards has a WITH".into());
+    }
+    // Behind what it inserts.
+    let Some(Tree::Join(join)) = bound.block.trees.last() else { return Err("MERGE has no join".into()) };
+    let inserts = 1 < bound.block.trees.len();
+    match &join.right {
+        Tree::Leaf(Leaf::Distributed { table, key, .. }) => Ok((Arc::clone(table), *key)),
+        Tree::Leaf(Leaf::Reference { .. } | Leaf::Other) if !inserts => Ok(target),
+        _ => {
+            Err("the source of MERGE is not a distributed table that is joined by its distribution column"
+                .into())
+        }
     }
 }
 
 /// A write that every shard group does for itself.
 fn multi_shard(facts: &Facts<'_>) -> Result<MultiShard, String> {
-    facts.worker_safe.clone()?;
+    let needs = facts.worker_safe.clone()?;
     if let Some(construct) = facts.lost_on_live {
         return Err(format!("{construct} concerns one shard"));
     }
@@ -57,7 +95,12 @@ fn multi_shard(facts: &Facts<'_>) -> Result<MultiShard, String> {
         return Err("a reference table is written on the coordinator".into());
     }
     let (table, key) = bound.target.clone().ok_or("the target is not distributed")?;
-    analysis::check_colocated(&bound.block, &table, key)?;
+    let (anchor, key) = match statement.node() {
+        NodeEnum::MergeStmt(_) if needs.volatile => return Err("MERGE calls a volatile function".into()),
+        NodeEnum::MergeStmt(it) => merge_anchor(it, &bound, (Arc::clone(&table), key))?,
+        _ => (Arc::clone(&table), key),
+    };
+    analysis::check_colocated(&bound.block, &anchor, key)?;
     let tokens = facts.tokens()?;
     let mut splice = Splice::default();
     name_shards(&bound, &tokens, &mut splice)?;

@@ -99,11 +99,11 @@ fn pushed_down(facts: &Facts<'_>) -> Result<(Rung, MultiShard, Reasons), Reasons
     Ok((rung, plan, reasons))
 }
 
-/// PostgreSQL itself over live tables; unless it would write to them, or not know what is meant.
+/// PostgreSQL itself over live tables; unless it would not do what is meant.
 pub(crate) fn last_rung(facts: &Facts<'_>, reasons: Reasons) -> Result<Planned, Error> {
     let reason =
         || reasons.first().map_or_else(|| "no plan on the workers is known".to_owned(), |it| it.1.clone());
-    if facts.writes_distributed() {
+    if facts.writes_distributed() && (facts.refused_on_live.is_some() || facts.lost_on_live.is_some()) {
         let command = match facts.context.request.statement.kind() {
             Kind::Insert => "INSERT",
             Kind::Update => "UPDATE",

@@ -23,6 +23,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) only_on_coordinator: Option<String>,
     /// Something that only a plan on workers does right, if there is such a thing.
     pub(crate) lost_on_live: Option<&'static str>,
+    /// A write to a distributed table that PostgreSQL does not do through a live table.
+    pub(crate) refused_on_live: Option<&'static str>,
     /// Whether it calls what is not known to be harmless.
     pub(crate) calls_user_code: bool,
 }
@@ -39,6 +41,7 @@ impl<'a> Facts<'a> {
             worker_safe: whitelist::check(node, request.catalog.objects()),
             only_on_coordinator: None,
             lost_on_live: None,
+            refused_on_live: None,
             calls_user_code: false,
         };
         let mut system_columns = false;
@@ -96,16 +99,30 @@ impl<'a> Facts<'a> {
             NodeRef::LockingClause(it) if it.wait_policy() == LockWaitPolicy::LockWaitError => {
                 self.lost_on_live = Some("NOWAIT");
             }
-            NodeRef::InsertStmt(it) => self.target(it.relation.as_ref()),
+            NodeRef::InsertStmt(it) => {
+                self.target(it.relation.as_ref());
+                if it.on_conflict_clause.is_some() && self.is_distributed(it.relation.as_ref()) {
+                    self.refused_on_live = Some("ON CONFLICT");
+                }
+            }
             NodeRef::UpdateStmt(it) => self.target(it.relation.as_ref()),
             NodeRef::DeleteStmt(it) => self.target(it.relation.as_ref()),
-            NodeRef::MergeStmt(it) => self.target(it.relation.as_ref()),
+            NodeRef::MergeStmt(it) => {
+                self.target(it.relation.as_ref());
+                if self.is_distributed(it.relation.as_ref()) {
+                    self.refused_on_live = Some("MERGE");
+                }
+            }
             NodeRef::FuncCall(it) => {
                 self.calls_user_code |=
                     whitelist::class_of(it, self.context.request.catalog.objects()).is_err();
             }
             _ => {}
         }
+    }
+
+    fn is_distributed(&self, range: Option<&ast::RangeVar>) -> bool {
+        range.and_then(|it| self.context.table(it)).is_some_and(|it| !it.is_reference())
     }
 
     fn target(&mut self, range: Option<&ast::RangeVar>) {

@@ -13,7 +13,7 @@ use crate::config::RouterConfig;
 use crate::control::load_catalog;
 use crate::defaults::Defaults;
 use crate::error::Result;
-use crate::loopback::{Registry, WorkerAccess};
+use crate::loopback::{KnownReaders, Registry, WorkerAccess};
 use crate::pool::Pools;
 use crate::recovery::Recovery;
 use crate::session::PlanCache;
@@ -29,6 +29,8 @@ pub(crate) struct Router {
     /// Which session holds which backend of the coordinator.
     pub(crate) registry: Registry,
     pub(crate) live: WorkerAccess,
+    /// Functions that make it unclear what a scan is to see.
+    pub(crate) readers: KnownReaders,
     /// Keeps the mock salts of unknown roles the same from try to try.
     pub(crate) mock_nonce: [u8; 32],
     /// What a client within TLS may bind its authentication to.

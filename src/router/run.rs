@@ -106,6 +106,7 @@ fn assemble(
         cancels: Arc::new(CancelRegistry::default()),
         registry: Registry::default(),
         live: WorkerAccess::default(),
+        readers: Default::default(),
         mock_nonce,
         channel_binding: channel_binding.map_or(ChannelBinding::Unavailable, ChannelBinding::ServerEndPoint),
         sessions: Default::default(),

@@ -52,6 +52,14 @@ SELECT count(*), sum(b) FROM (SELECT bump(id) b FROM events e WHERE v > 3) q;
 ROLLBACK;
 CREATE FUNCTION sees() RETURNS bigint LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN (SELECT sum(v) FROM events); END $$;
 CREATE FUNCTION sees_old() RETURNS bigint LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN (SELECT sum(v) FROM events); END $$;
+-- A STABLE function sees what was there before the statement that calls it. After a write that is no longer known.
+-- @refused
+DO $$ BEGIN UPDATE events SET v = sees_old() WHERE id IN (1, 2, 3); END $$;
+-- @refused
+SELECT bump(id), sees_old() FROM events;
+BEGIN;
+DO $$ DECLARE a bigint; b bigint; BEGIN a := sees_old(); UPDATE events SET v = v + 1; b := sees_old(); IF b <> a + 8 THEN RAISE EXCEPTION 'a % b %', a, b; END IF; END $$;
+ROLLBACK;
 BEGIN;
 DO $$ BEGIN UPDATE events SET v = sees() WHERE id IN (4, 8); END $$;
 SELECT array_agg(v ORDER BY v) FROM events;
@@ -136,6 +144,50 @@ BEGIN;
 DO $$ BEGIN UPDATE local l SET x = e.v FROM events e WHERE e.id = l.id; DELETE FROM local USING events e WHERE e.id = local.x AND e.id = 1; END $$;
 SELECT * FROM local ORDER BY 1, 2;
 ROLLBACK;
+-- The same as statements of their own.
+BEGIN;
+UPDATE events e SET v = l.x FROM local l WHERE l.id = e.id AND l.x <> 201;
+DELETE FROM events e USING local l WHERE l.id = e.id AND l.x = 100 RETURNING e.id, l.x;
+SELECT * FROM events ORDER BY id;
+UPDATE events e SET v = (SELECT count(*) FROM events x WHERE x.v > e.v);
+SELECT array_agg(v ORDER BY id) FROM events;
+ROLLBACK;
+WITH w AS (UPDATE events SET v = v + 100 RETURNING v) SELECT (SELECT sum(v) FROM w), (SELECT sum(v) FROM events);
+SELECT sum(v) FROM events;
+WITH w AS (UPDATE events SET v = v - 100 RETURNING id, v), l AS (INSERT INTO log (what) SELECT 'w' FROM w RETURNING 1) SELECT count(*) FROM l;
+DELETE FROM log;
+BEGIN;
+WITH gone AS (DELETE FROM events WHERE id > 4 RETURNING *) INSERT INTO events SELECT tenant_id, id + 100, v, name FROM gone;
+INSERT INTO events AS e VALUES (1, 50, 1, 'whole') RETURNING e;
+INSERT INTO events VALUES (1, 51, 1, 'counted') RETURNING (SELECT count(*) FROM events);
+UPDATE events SET v = v + 1 WHERE id IN (SELECT id FROM local) RETURNING *;
+DELETE FROM events WHERE id NOT IN (SELECT v FROM events WHERE v < 4);
+SELECT * FROM events ORDER BY id;
+ROLLBACK;
+PREPARE from_local (int) AS UPDATE events e SET v = l.x + $1 FROM local l WHERE l.id = e.id AND l.x < 201;
+EXECUTE from_local(7);
+SELECT array_agg(v ORDER BY id) FROM events;
+UPDATE events SET v = id;
+-- @refused
+INSERT INTO events VALUES (1, 1, 1, 'x') ON CONFLICT (tenant_id, id) DO UPDATE SET v = (SELECT sum(v) FROM events);
+-- MERGE on all shards at once.
+CREATE TABLE news (tenant_id int, id int, v int);
+-- @group
+SELECT create_distributed_table('news', 'tenant_id', colocate_with => 'events');
+INSERT INTO news VALUES (1, 1, 11), (2, 2, 22), (3, 33, 33), (5, 55, 55), (0, 8, NULL);
+BEGIN;
+MERGE INTO events e USING news n ON e.tenant_id = n.tenant_id AND e.id = n.id
+    WHEN MATCHED AND n.v IS NULL THEN DELETE WHEN MATCHED THEN UPDATE SET v = n.v WHEN NOT MATCHED THEN INSERT VALUES (n.tenant_id, n.id, n.v, 'merged');
+SELECT * FROM events ORDER BY id;
+ROLLBACK;
+-- @refused
+MERGE INTO events e USING (VALUES (1, 100)) AS s (i, x) ON e.id = s.i WHEN NOT MATCHED THEN INSERT VALUES (1, s.i, s.x, 'm');
+-- @refused
+MERGE INTO events e USING (VALUES (1, 1000)) AS s (i, x) ON e.id = s.i WHEN MATCHED THEN UPDATE SET v = s.x;
+-- @refused
+MERGE INTO events e USING news n ON e.id = n.id WHEN MATCHED THEN DELETE;
+-- @refused
+MERGE INTO events e USING news n ON e.tenant_id = n.tenant_id AND e.id = n.id WHEN NOT MATCHED THEN INSERT VALUES (n.v, n.id, n.v, 'm');
 -- Blocks with exceptions.
 DO $$ BEGIN
     BEGIN UPDATE events SET v = 0 WHERE id = 1; RAISE EXCEPTION 'x'; EXCEPTION WHEN OTHERS THEN INSERT INTO log (what) VALUES ('undone'); END;
@@ -253,4 +305,4 @@ DO $$ BEGIN DELETE FROM events WHERE ctid = '(0,1)'; END $$;
 -- @refused
 DO $$ DECLARE c CURSOR FOR SELECT * FROM events; r record; BEGIN OPEN c; FETCH c INTO r; DELETE FROM events WHERE CURRENT OF c; END $$;
 SELECT * FROM events ORDER BY id;
-DROP TABLE events, local, log, gen CASCADE;
+DROP TABLE events, local, log, gen, news CASCADE;

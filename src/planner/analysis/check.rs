@@ -30,7 +30,7 @@ pub(crate) fn check_single_shard(block: &Block) -> Result<Restriction, String> {
 
 /// Whether of every distributed table only the rows matter that are in the shard group of the anchor's row at hand.
 pub(crate) fn check_colocated(block: &Block, table: &Arc<Table>, key: Term) -> Result<(), String> {
-    Checker { goal: Goal::SameAs(Arc::clone(table), key) }.block(block, &Facts::default())
+    Checker { goal: Goal::SameAs(Arc::clone(table), key) }.block(block, &Facts::of_stored(key))
 }
 
 enum Goal {

@@ -37,6 +37,11 @@ impl Facts {
         }
     }
 
+    /// Of a term that is NULL in no row: the key of rows that are stored.
+    pub(crate) fn of_stored(key: Term) -> Self {
+        Self { not_null: BTreeSet::from([key]), ..Self::default() }
+    }
+
     pub(crate) fn key(&self, term: Term) -> Option<&KeySource> {
         self.keys.get(&self.root(term))
     }

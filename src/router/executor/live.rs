@@ -21,7 +21,7 @@ pub(super) async fn run(session: &mut Session, execution: &Execution<'_>) -> Res
     let parameters = Parameters::on_coordinator(execution);
     let row_formats: Vec<_> = execution.bind.map_or(vec![], |it| it.result_formats.iter().collect());
     session.transaction.open_statement();
-    session.live.statement();
+    session.live.statement(execution.text);
     let coordinator = session.participant(GroupId::COORDINATOR).await?;
     let buffer = coordinator.buffer();
     frontend::put_parse(buffer, b"", execution.text, &parameters.types);

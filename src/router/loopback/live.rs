@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cursor::{Cursor, State};
 use super::host::Host;
+use super::readers::{Running, unclear};
 use super::request::{Answer, ConnectionId, Parameters, Request, Rows, Work};
 use super::select::{Relation, Select, Value};
 use super::snapshots::{Retired, Snapshots};
@@ -26,6 +27,8 @@ pub(crate) struct Live {
     /// Number of the fdw's innermost savepoint; the transaction itself is its level 1.
     pub(super) depth: u32,
     next_portal: u64,
+    /// What the client has running.
+    running: Running,
     /// Whether the coordinator has opened a loopback transaction since the last end of one.
     begun: bool,
 }
@@ -70,7 +73,8 @@ pub(super) struct Caller {
 
 impl Live {
     /// A new top-level statement goes to the coordinator.
-    pub(crate) fn statement(&mut self) {
+    pub(crate) fn statement(&mut self, text: &[u8]) {
+        self.running.begin(text);
         let retired = self.snapshots.statement();
         self.retire(retired);
     }
@@ -154,6 +158,13 @@ impl Live {
         let state = match select.relation {
             Relation::Table(table) => {
                 self.check_table(host, table)?;
+                if self.snapshots.follows_write(number) || caller.parallel && self.snapshots.has_written() {
+                    let router = host.router();
+                    let readers = router.readers.get(&router).await?;
+                    if self.running.may_call(&readers) {
+                        return Err(unclear());
+                    }
+                }
                 let open = self.open_cursors();
                 let (keeper, retired) = match caller.parallel {
                     true => self.snapshots.current(open),
@@ -197,6 +208,7 @@ impl Live {
     /// What was declared before the probe keeps its moment: the keepers are opened on every worker, now.
     async fn probe<H: Host>(&mut self, host: &mut H, caller: &Caller, number: u32) -> Result<Rows> {
         if !caller.parallel {
+            self.running.hold();
             let (keepers, retired) = self.snapshots.hold(number);
             self.retire(retired);
             let catalog = host.catalog();

@@ -37,6 +37,8 @@ pub(crate) struct Snapshots {
     closing: BTreeSet<u32>,
     /// The highest number seen when the transaction last wrote.
     last_write: u32,
+    /// The highest number seen when the current top-level statement began.
+    begun: u32,
     next_keeper: u32,
 }
 
@@ -227,6 +229,8 @@ impl Snapshots {
     /// before it does.
     pub(crate) fn hold(&mut self, number: u32) -> (Vec<KeeperId>, Vec<Retired>) {
         let retired = self.boundary(number);
+        // The router may write next, without a word here.
+        self.last_write = self.highest;
         self.past.iter_mut().for_each(|it| it.held = true);
         (self.past.iter().filter_map(|it| it.keeper.as_ref()).map(|it| it.id).collect(), retired)
     }
@@ -240,6 +244,16 @@ impl Snapshots {
     /// Whether a cursor that takes a snapshot of its own sees no write that is newer than its statement.
     pub(crate) fn is_newer_than_writes(&self, number: u32) -> bool {
         self.last_write == 0 || self.last_write < number
+    }
+
+    /// Whether a number that has not been seen is read after a write that an older statement, which may still run, must not see.
+    pub(crate) fn follows_write(&self, number: u32) -> bool {
+        self.highest < number && self.has_written()
+    }
+
+    /// Whether a statement that may still run is older than some write.
+    pub(crate) fn has_written(&self) -> bool {
+        self.begun < self.last_write || self.past.iter().any(|it| it.to <= self.last_write)
     }
 
     /// The keepers of past epochs that are not open on a worker. They must be, before anything is written there.
@@ -263,6 +277,7 @@ impl Snapshots {
     /// A new top-level statement: all others are over, but for the portals of the client.
     pub(crate) fn statement(&mut self) -> Vec<Retired> {
         self.closing.clear();
+        self.begun = self.highest;
         let next = Epoch::from(self.highest + 1);
         let mut ended = std::mem::replace(&mut self.current, next);
         ended.to = self.highest;

@@ -149,7 +149,7 @@ impl Session {
             self.land(false).await?;
             self.transaction.open_statement();
         }
-        self.live.statement();
+        self.live.statement(&prepared.text);
         self.flight(COORDINATOR).await?;
         self.pipeline.leaves_portals |= !bind.portal.is_empty()
             || super::simple::leaves_portals(&prepared.text, prepared.analyzed.effects);

@@ -181,7 +181,7 @@ impl Session {
         writes: bool,
     ) -> Result<Outcome> {
         let group = GroupId::COORDINATOR;
-        self.live.statement();
+        self.live.statement(text);
         let refreshes = effects.may_change_session || self.is_passthrough();
         // Behind COPY FROM STDIN it would be taken for data.
         let pipelines = refreshes && !may_copy(text);

@@ -124,7 +124,7 @@ async fn on_coordinator(
     options: &Options,
 ) -> Result<Shown> {
     session.transaction.open_statement();
-    session.live.statement();
+    session.live.statement(execution.text);
     let text = options.text(&String::from_utf8_lossy(execution.text));
     let parameters = Parameters::on_coordinator(execution);
     let writes = execution.planned.plan.writes() && options.analyze;

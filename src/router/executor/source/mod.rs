@@ -171,7 +171,7 @@ impl Source {
     ) -> Result<Self> {
         let text = String::from_utf8_lossy(execution.text);
         let parameters = Parameters::on_coordinator(execution);
-        session.live.statement();
+        session.live.statement(execution.text);
         let coordinator = GroupId::COORDINATOR;
         let part = Part::open(session, coordinator, &text, &parameters, &wanted.encoding).await?;
         session.participant(coordinator).await?.note_sequences(true);
