@@ -79,9 +79,14 @@ impl Client {
         backend::put_command_complete(&mut self.duplex.write, tag.as_bytes());
     }
 
+    /// Whether much waits to be sent.
+    pub(crate) fn is_full(&self) -> bool {
+        HIGH_WATER <= self.duplex.write.len()
+    }
+
     /// Sends what waits if it has become much. Called between rows.
     pub(crate) async fn flush_if_full(&mut self) -> Result<()> {
-        if self.duplex.write.len() < HIGH_WATER {
+        if !self.is_full() {
             return Ok(());
         }
         if self.before_hold.is_some() && MAX_HELD < self.duplex.write.len() {

@@ -293,6 +293,12 @@ impl ServerConnection {
         self.prologue > 0 || self.refused.is_some()
     }
 
+    /// Whether the next message is a whole row, or a piece of COPY.
+    pub(crate) fn has_row(&self) -> bool {
+        let head = self.duplex.head();
+        matches!(head, Ok(Some((b'D' | b'd', length))) if 5 + length <= self.duplex.read.len())
+    }
+
     /// A message that is already here.
     pub(crate) fn take_message(&mut self) -> Result<Option<Message>> {
         let frame = self.duplex.take_frame().map_err(|error| self.lost(&error))?;

@@ -20,8 +20,10 @@ async fn results_in_portions() {
     ] {
         run(&client, sql).await;
     }
-    run(&client, &format!("INSERT INTO facts SELECT i, repeat('x', 100) FROM generate_series(1, {ROWS}) i"))
-        .await;
+    for first in (1..=ROWS).step_by(100_000) {
+        let rows = format!("SELECT i, repeat('x', 100) FROM generate_series({first}, {}) i", first + 99_999);
+        run(&client, &format!("INSERT INTO facts {rows}")).await;
+    }
     a_million_rows(&group, &mut client, "SELECT id, body FROM facts", false).await;
     a_million_rows(&group, &mut client, "SELECT id, body FROM facts ORDER BY id", true).await;
     two_at_once(&mut client).await;

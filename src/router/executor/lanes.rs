@@ -162,10 +162,30 @@ impl<'a> Lanes<'a> {
     /// [`Self::finish`] tells it.
     pub(crate) async fn read(&mut self, session: &mut Session, sink: &mut dyn Sink) -> Result<()> {
         while !self.is_done() && !sink.is_full() {
-            let event = self.next(&mut session.transaction, None).await;
-            self.handle(session, event, sink).await?;
+            self.take_rows(session, sink);
+            if self.summary.has_failed() {
+                self.stop(session).await;
+            } else if !sink.is_full() {
+                let event = self.next(&mut session.transaction, None).await;
+                self.handle(session, event, sink).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Takes the rows of the current lane that are already here, as many as the client's buffer has room for; the next
+    /// message is left to [`Self::next`].
+    fn take_rows(&mut self, session: &mut Session, sink: &mut dyn Sink) {
+        let Session { transaction, client, .. } = session;
+        let Some(lane) = self.lanes.get_mut(self.current) else { return };
+        let Some((connection, progress)) = lane.split(transaction) else { return };
+        let takes = matches!(progress.part(), Some(Part::Tasks { .. })) && !connection.has_prologue();
+        while takes && !client.is_full() && !sink.is_full() && connection.has_row() {
+            let Ok(Some(message)) = connection.take_message() else { return };
+            if let Err(error) = sink.row(&message.body, client) {
+                return self.summary.fail(error);
+            }
+        }
     }
 
     /// The next row of one lane; `None` when it has no more, or the statement failed.
