@@ -112,6 +112,11 @@ CREATE OR REPLACE FUNCTION howdah.before_write() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+    -- PostgreSQL asks policies which rows a statement may touch here as well, but not what a row of a foreign table may become.
+    IF TG_OP = 'UPDATE' AND (SELECT relrowsecurity FROM pg_class WHERE oid = TG_RELID) THEN
+        RAISE feature_not_supported USING MESSAGE = format('cannot update table "%s" here, which has row-level security', TG_TABLE_NAME),
+            HINT = 'Send the UPDATE on its own, where its policies can be evaluated by workers, or delete and insert the rows.';
+    END IF;
     PERFORM howdah.begin_write();
     RETURN NULL;
 END
