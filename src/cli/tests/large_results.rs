@@ -11,7 +11,7 @@ use howdah_harness::client::Client;
 use howdah_harness::group::{LocalGroup, Options};
 
 /// What the router may grow by while such a statement runs.
-const GROWTH: u64 = 96 << 20;
+const GROWTH: u64 = 48 << 20;
 
 #[test]
 fn results_larger_than_the_routers_memory() {
@@ -62,7 +62,7 @@ fn timed(client: &mut Client, sql: &str) -> (Vec<Vec<Option<String>>>, Duration)
 }
 
 fn set_up(pair: &mut Pair) {
-    let rows: u64 = std::env::var("HOWDAH_ROWS").ok().and_then(|it| it.parse().ok()).unwrap_or(150_000);
+    let rows: u64 = std::env::var("HOWDAH_ROWS").ok().and_then(|it| it.parse().ok()).unwrap_or(100_000);
     for sql in [
         "CREATE TABLE wide (k int, id int, n numeric, list int[], filler text)",
         "CREATE TABLE other (id int PRIMARY KEY, n numeric, filler text)",

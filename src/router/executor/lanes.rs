@@ -10,7 +10,7 @@
 //!
 //! Invariant: after [`Lanes::finish`] nothing runs any more, and no cancel is on its way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll};
@@ -52,8 +52,8 @@ pub(crate) struct Lanes<'a> {
     growth: Option<Instant>,
     /// The lane that was read last.
     current: usize,
-    /// Somebody was asked what columns there are.
-    described: bool,
+    /// The lanes that were asked what columns there are: each says it before its first row.
+    described: BTreeSet<usize>,
 }
 
 type Opening = BoxFuture<'static, Result<PooledConnection>>;
@@ -103,7 +103,7 @@ impl<'a> Lanes<'a> {
             growths: 0,
             growth: None,
             current: 0,
-            described: false,
+            described: BTreeSet::new(),
         };
         lanes.open(session).await?;
         Ok(lanes)
@@ -301,7 +301,7 @@ impl<'a> Lanes<'a> {
             let tasks: VecDeque<Task> = waiting.drain(..portion).collect();
             is_last = waiting.is_empty();
             for task in &tasks {
-                let describes = !std::mem::replace(&mut self.described, true);
+                let describes = self.described.insert(index);
                 self.form.queue(connection, task, describes);
             }
             self.form.queue_sync(connection);
