@@ -1,4 +1,4 @@
-//! Random SELECTs over a fixed schema, from a seed: joins, subqueries, aggregates, windows, set operations, NULLs.
+//! Random SELECTs and transactions over a fixed schema, from a seed: joins, subqueries, aggregates, windows, set operations, NULLs.
 //!
 //! Every query has one right result (as a bag of rows, or in order where its ORDER BY is total), so that two servers can
 //! be compared: LIMIT only under an order of all output columns, order-sensitive aggregates only with an order of their own,
@@ -7,9 +7,11 @@
 mod expression;
 mod query;
 mod random;
+mod transaction;
 mod write;
 
 pub use self::random::Random;
+pub use self::transaction::{GeneratedStep, transaction_setup_sql};
 
 /// Makes one query after the other.
 #[derive(Clone, Debug)]

@@ -53,6 +53,14 @@ impl Session {
 
     /// ROLLBACK TO SAVEPOINT, on all nodes at once: the locks taken since must go now.
     pub(crate) async fn rollback_to(&mut self, name: &str) -> Result<()> {
+        self.roll_back_step(name).await?;
+        if self.transaction.block == Block::Failed {
+            self.transaction.block = Block::Explicit;
+        }
+        Ok(())
+    }
+
+    async fn roll_back_step(&mut self, name: &str) -> Result<()> {
         let at = self.find_step(name)?;
         if self.transaction.participants.values().any(|it| it.connection.is_broken()) {
             // Its part of the transaction is gone for good.
@@ -67,15 +75,13 @@ impl Session {
             participant.connection.doubt_settings();
         }
         self.transaction.opening.truncate(at + 1);
-        if self.transaction.block == Block::Failed {
-            self.transaction.block = Block::Explicit;
-        }
         Ok(())
     }
 
-    /// The same for one on the workers only; it may have gone with an older one already.
+    /// The same for one on the workers only; it may have gone with an older one already. The client's block stays as it is: after
+    /// an error the coordinator takes its savepoints back by itself, and the client's transaction has failed all the same.
     pub(crate) async fn rollback_to_on_workers(&mut self, name: &str) -> Result<()> {
-        if self.has_savepoint(name) { self.rollback_to(name).await } else { Ok(()) }
+        if self.has_savepoint(name) { self.roll_back_step(name).await } else { Ok(()) }
     }
 
     /// A command that every participant runs, now or when it joins: SET TRANSACTION, SET CONSTRAINTS.
