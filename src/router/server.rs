@@ -5,7 +5,7 @@
 //! *prologue*: commands in the extended protocol without Sync, whose answers nobody sees. If one of them
 //! fails, the server itself skips everything behind it, so that nothing ever runs outside its block.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -43,6 +43,8 @@ pub(crate) struct ServerConnection {
     applied: Settings,
     /// The same as of the start of the block, if they changed in it: a rollback brings them back.
     applied_before: Option<Settings>,
+    /// Settings of users that its backend has ever known.
+    placeholders: BTreeSet<String>,
     /// Whether the last command was one that keeps what a block did.
     committed: bool,
     /// An error since the last ReadyForQuery.
@@ -95,6 +97,7 @@ impl ServerConnection {
             parameters: BTreeMap::new(),
             applied: Settings::default(),
             applied_before: None,
+            placeholders: BTreeSet::new(),
             committed: false,
             failed: false,
             prepared: PreparedStatements::new(startup.max_prepared),
@@ -208,6 +211,7 @@ impl ServerConnection {
             return false;
         }
         let begins_otherwise = wanted.begins_otherwise(&self.applied);
+        self.placeholders.extend(wanted.placeholders().map(str::to_owned));
         for command in wanted.commands_from(&self.applied) {
             self.queue_prologue(&command);
         }
@@ -219,6 +223,7 @@ impl ServerConnection {
 
     /// The settings are known to be these now, by whatever way they came about.
     pub(crate) fn note_settings(&mut self, settings: Settings) {
+        self.placeholders.extend(settings.placeholders().map(str::to_owned));
         if self.status != TransactionStatus::Idle && self.applied_before.is_none() {
             self.applied_before = Some(self.applied.clone());
         }
@@ -451,13 +456,22 @@ impl ServerConnection {
     }
 
     /// How well it suits a session: best is the one that remembers what the session drew from sequences, worst are those that
-    /// remember what others drew, and settings that need not be sent are welcome.
-    pub(crate) fn rank_for(&self, session: u64, settings: &Settings) -> u8 {
+    /// remember what others drew, and settings that need not be sent are welcome. `None`: not at all, because it knows a
+    /// setting of users that this session never made, and RESET would leave it empty rather than unknown.
+    pub(crate) fn rank_for(&self, session: u64, settings: &Settings) -> Option<u8> {
+        if self.placeholders.iter().any(|it| settings.get(it).is_none()) {
+            return None;
+        }
         let own = self.owner == session;
-        match self.has_sequences {
+        Some(match self.has_sequences {
             true if own => 4,
             foreign => 2 * u8::from(self.applied.is_same(settings)) + u8::from(!foreign),
-        }
+        })
+    }
+
+    /// It is closed instead of being lent again.
+    pub(crate) fn retire(&mut self) {
+        self.broken = true;
     }
 
     /// A statement that may draw from sequences runs on it.

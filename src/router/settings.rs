@@ -28,6 +28,11 @@ impl Settings {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// The names of settings that users made up (`app.tenant`): PostgreSQL forgets their values, but never the names.
+    pub(crate) fn placeholders(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str).filter(|it| it.contains('.') && !it.starts_with("citus."))
+    }
+
     /// These settings, with another's where this has none.
     #[must_use]
     pub(crate) fn or(&self, other: &Self) -> Self {

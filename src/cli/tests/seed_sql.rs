@@ -4,6 +4,8 @@ mod seed_sql {
     pub(crate) mod application;
 }
 
+use std::time::{Duration, Instant};
+
 use howdah_harness::client::Client;
 use howdah_harness::group::{LocalGroup, Options};
 
@@ -125,10 +127,15 @@ fn sizes_follow_the_data(client: &mut Client) {
 fn tuning_is_in_force(group: &LocalGroup) {
     let mut client = group.connect().expect("a connection");
     let shown = |client: &mut Client, name: &str| rows(client, &format!("SHOW {name}"))[0][0].clone();
+    // pg_reload_conf() only asks for it: each server reads its files a moment later.
+    let everywhere = "SELECT DISTINCT result FROM run_command_on_all_nodes('SHOW work_mem')";
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while rows(&mut client, everywhere) != [["256MB"]] {
+        assert!(Instant::now() < deadline, "work_mem is {:?}", rows(&mut client, everywhere));
+        std::thread::sleep(Duration::from_millis(20));
+    }
     assert_eq!(shown(&mut client, "work_mem"), "256MB");
     assert_eq!(shown(&mut client, "citus.max_adaptive_executor_pool_size"), "16");
-    let workers = rows(&mut client, "SELECT result FROM run_command_on_workers('SHOW work_mem')");
-    assert_eq!(workers, [["256MB"], ["256MB"]]);
     rows(&mut client, "INSERT INTO events (tenant_id, event_type) VALUES (1, 'tuned')");
     assert_eq!(rows(&mut client, "SELECT source FROM events WHERE event_type = 'tuned'"), [["web"]]);
 }

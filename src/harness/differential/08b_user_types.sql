@@ -1,35 +1,35 @@
 -- distribution columns of types whose hash only PostgreSQL knows, on filled and empty tables
-CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
-CREATE TABLE moods (m mood PRIMARY KEY, v int);
+CREATE TYPE feeling AS ENUM ('sad', 'ok', 'happy');
+CREATE TABLE moods (m feeling PRIMARY KEY, v int);
 INSERT INTO moods VALUES ('ok', 1);
 -- @group
 SELECT create_distributed_table('moods', 'm');
 INSERT INTO moods VALUES ('sad', 2), ('happy', 3);
 SELECT * FROM moods ORDER BY m;
 SELECT v FROM moods WHERE m = 'ok';
-ALTER TYPE mood ADD VALUE 'angry' BEFORE 'sad';
+ALTER TYPE feeling ADD VALUE 'angry' BEFORE 'sad';
 INSERT INTO moods VALUES ('angry', 0);
 SELECT * FROM moods ORDER BY m;
 SELECT v FROM moods WHERE m = 'angry';
 SELECT max(m), min(m) FROM moods;
-ALTER TYPE mood RENAME VALUE 'angry' TO 'furious';
+ALTER TYPE feeling RENAME VALUE 'angry' TO 'furious';
 SELECT * FROM moods WHERE m = 'furious';
 CREATE DOMAIN natural_number AS int CHECK (VALUE > 0);
 CREATE DOMAIN small_number AS natural_number CHECK (VALUE < 1000);
-CREATE TYPE pair AS (a int, b text);
-CREATE TABLE domains (d small_number PRIMARY KEY, p pair, ps pair[], ms mood[]);
-INSERT INTO domains VALUES (1, '(1,x)', ARRAY['(1,x)'::pair], '{ok,sad}');
+CREATE TYPE couple AS (a int, b text);
+CREATE TABLE domains (d small_number PRIMARY KEY, p couple, ps couple[], ms feeling[]);
+INSERT INTO domains VALUES (1, '(1,x)', ARRAY['(1,x)'::couple], '{ok,sad}');
 -- @group
 SELECT create_distributed_table('domains', 'd');
-INSERT INTO domains VALUES (2, '(2,y)', ARRAY['(1,x)'::pair, '(2,y)'], '{ok,furious}');
+INSERT INTO domains VALUES (2, '(2,y)', ARRAY['(1,x)'::couple, '(2,y)'], '{ok,furious}');
 -- @error
 INSERT INTO domains (d) VALUES (2000);
 -- @error
 INSERT INTO domains (d) VALUES (-1);
 SELECT *, (p).b FROM domains ORDER BY d;
 SELECT * FROM domains WHERE d = 2;
-SELECT d FROM domains WHERE p = ROW(2, 'y')::pair;
-ALTER TYPE pair ADD ATTRIBUTE c int;
+SELECT d FROM domains WHERE p = ROW(2, 'y')::couple;
+ALTER TYPE couple ADD ATTRIBUTE c int;
 SELECT * FROM domains ORDER BY d;
 ALTER DOMAIN natural_number ADD CONSTRAINT fewer CHECK (VALUE < 500);
 -- @error
@@ -103,8 +103,8 @@ ALTER TABLE boxes ALTER area DROP EXPRESSION;
 UPDATE boxes SET area = 0 WHERE id = 2;
 SELECT * FROM boxes ORDER BY id;
 DROP TABLE moods, domains, words, spans, bookings, boxes;
-DROP TYPE pair;
+DROP TYPE couple;
 DROP DOMAIN small_number, natural_number;
-DROP TYPE mood;
+DROP TYPE feeling;
 DROP COLLATION backwards;
 DROP EXTENSION btree_gist;

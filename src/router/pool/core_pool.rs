@@ -56,7 +56,7 @@ impl Pool {
     pub(super) fn take_or_wait(
         self: &Arc<Self>,
         term: Term,
-        rank: impl Fn(&ServerConnection) -> u8,
+        rank: impl Fn(&ServerConnection) -> Option<u8>,
     ) -> Result<Turn> {
         let mut lender = self.lock();
         if let Some(lent) = lender.take(term, &self.quota, |it| rank(it), Instant::now()) {
@@ -75,7 +75,7 @@ impl Pool {
     pub(super) fn take_spare(
         self: &Arc<Self>,
         most: usize,
-        rank: impl Fn(&ServerConnection) -> u8,
+        rank: impl Fn(&ServerConnection) -> Option<u8>,
     ) -> Option<Grant> {
         let lent = self.lock().spare(most, &self.quota, |it| rank(it), Instant::now());
         lent.map(|it| self.grant(it))

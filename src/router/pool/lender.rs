@@ -80,12 +80,12 @@ impl<C, G> Lender<C, G> {
     }
 
     /// A loan at once, if nobody has to be waited for. Of the idle connections it is the one of the highest rank, and of those
-    /// the one used last.
+    /// the one used last. One without rank is lent only if no other may be opened.
     pub(super) fn take(
         &mut self,
         term: Term,
         quota: &Quota,
-        rank: impl Fn(&C) -> u8,
+        rank: impl Fn(&C) -> Option<u8>,
         now: Instant,
     ) -> Option<Lent<C>> {
         let has_turn = match term {
@@ -109,7 +109,7 @@ impl<C, G> Lender<C, G> {
         &mut self,
         most: usize,
         quota: &Quota,
-        rank: impl Fn(&C) -> u8,
+        rank: impl Fn(&C) -> Option<u8>,
         now: Instant,
     ) -> Option<Lent<C>> {
         if most <= self.loans.len() || 0 < self.count_waiting() {
@@ -119,14 +119,17 @@ impl<C, G> Lender<C, G> {
         self.lend(best, Term::Open, quota, now)
     }
 
-    fn best(&self, rank: impl Fn(&C) -> u8) -> Option<usize> {
-        self.idle.iter().enumerate().max_by_key(|(_, it)| rank(&it.connection)).map(|it| it.0)
+    fn best(&self, rank: impl Fn(&C) -> Option<u8>) -> Option<usize> {
+        let ranked = self.idle.iter().enumerate().filter_map(|(at, it)| Some((rank(&it.connection)?, at)));
+        ranked.max().map(|it| it.1)
     }
 
     fn lend(&mut self, idle: Option<usize>, term: Term, quota: &Quota, now: Instant) -> Option<Lent<C>> {
         let connection = match idle {
             Some(at) => Some(self.idle.remove(at).connection),
             None if quota.take() => None,
+            // It suits the borrower only to be closed.
+            None if !self.idle.is_empty() => Some(self.idle.remove(0).connection),
             None => return None,
         };
         self.next_id += 1;
@@ -231,7 +234,7 @@ mod tests {
     type Books = Lender<&'static str, ()>;
 
     fn take(books: &mut Books, term: Term, quota: &Quota, now: Instant) -> Option<Lent<&'static str>> {
-        books.take(term, quota, |_| 0, now)
+        books.take(term, quota, |_| Some(0), now)
     }
 
     #[test]
@@ -305,8 +308,18 @@ mod tests {
         for connection in ["a1", "b1", "a2", "b2"] {
             books.put(connection, now);
         }
-        let best = books.take(Term::Open, &quota, |it| u8::from(it.starts_with('a')), now).unwrap();
+        let best = books.take(Term::Open, &quota, |it| Some(u8::from(it.starts_with('a'))), now).unwrap();
         assert_eq!(best.connection, Some("a2"));
         assert_eq!(books.take_idle(Duration::ZERO, now), ["a1", "b1", "b2"]);
+    }
+    #[test]
+    fn what_suits_nobody_is_lent_only_at_the_limit() {
+        let (quota, now) = (Quota::new(2), Instant::now());
+        let mut books = Books::new(9);
+        assert!(quota.take());
+        books.put("used", now);
+        let unfit = |_: &&str| None;
+        assert_eq!(books.take(Term::Open, &quota, unfit, now).unwrap().connection, None);
+        assert_eq!(books.take(Term::Open, &quota, unfit, now).unwrap().connection, Some("used"));
     }
 }

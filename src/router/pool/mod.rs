@@ -64,15 +64,15 @@ impl Pools {
     /// that it has none of their settings.
     pub(crate) async fn acquire(&self, group: GroupId, user: &str) -> Result<PooledConnection> {
         let pool = self.pool(CoreId::ROUTER, group, user, &self.database);
-        self.acquire_from(&pool, Term::Open, |_| 0).await
+        self.acquire_from(&pool, Term::Open, |_| Some(0)).await
     }
 
-    /// A connection of a pool; of those that are idle, one of the highest rank.
+    /// A connection of a pool; of those that are idle, one of the highest rank. Those of none are closed, if there is no other.
     pub(crate) async fn acquire_from(
         &self,
         pool: &Arc<Pool>,
         term: Term,
-        rank: impl Fn(&ServerConnection) -> u8 + Copy,
+        rank: impl Fn(&ServerConnection) -> Option<u8> + Copy,
     ) -> Result<PooledConnection> {
         if self.addresses.may_have_changed() {
             self.follow_addresses();
@@ -86,6 +86,10 @@ impl Pools {
                 Grant::Slot(slot) => return self.open(pool, slot).await,
                 Grant::Connection(connection) => connection,
             };
+            if rank(&connection).is_none() {
+                connection.retire();
+                continue;
+            }
             if connection.is_alive() {
                 return Ok(connection);
             }
@@ -101,7 +105,7 @@ impl Pools {
         &self,
         pool: &Arc<Pool>,
         most: Option<usize>,
-        rank: impl Fn(&ServerConnection) -> u8 + Copy,
+        rank: impl Fn(&ServerConnection) -> Option<u8> + Copy,
     ) -> Option<Grant> {
         let part = (self.config.max_per_node / 2 / self.cores).max(1);
         let most = most.map_or(part, |it| it.min(part));
@@ -110,7 +114,9 @@ impl Pools {
                 Grant::Connection(connection) => connection,
                 slot => return Some(slot),
             };
-            if connection.is_alive() {
+            if rank(&connection).is_none() {
+                connection.retire();
+            } else if connection.is_alive() {
                 return Some(Grant::Connection(connection));
             }
         }
