@@ -17,7 +17,7 @@ mod samples;
 pub use self::catalog::{Catalog, Contents, Database, InvalidCatalog};
 pub use self::ids::{CatalogVersion, ColocationId, ColumnNumber, GroupId, NodeId, ShardId, TableOid};
 pub use self::node::Node;
-pub use self::objects::{FIRST_NORMAL_OID, UserFunction, UserObjects, UserOperator, UserType, Volatility};
+pub use self::objects::{UserFunction, UserObjects, UserOperator, UserType, Volatility};
 pub use self::samples::Sample;
 pub use self::table::{
     Collation, Column, ColumnDefault, DefaultClass, Distribution, Identity, OnCoordinator, ShardInterval,

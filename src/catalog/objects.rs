@@ -38,7 +38,7 @@ impl UserObjects {
     pub fn embeds_oids(&self, type_oid: TypeOid) -> bool {
         match type_oid {
             TypeOid::RECORD | TypeOid::RECORD_ARRAY => true,
-            TypeOid(it) if it < FIRST_NORMAL_OID => false,
+            it if !it.is_user_defined() => false,
             // Those of tables' rows are not listed.
             _ => self.types.get(&type_oid).is_none_or(|it| it.embeds_oids),
         }
@@ -49,9 +49,6 @@ impl UserObjects {
         self.types.values().any(|it| it.name == name)
     }
 }
-
-/// `FirstNormalObjectId` of transam.h: below it are PostgreSQL's own objects, the same on all nodes.
-pub const FIRST_NORMAL_OID: u32 = 16384;
 
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UserFunction {

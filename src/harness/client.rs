@@ -41,6 +41,13 @@ pub struct Reply {
     pub status: u8,
 }
 
+impl Reply {
+    /// `00000` of a success.
+    pub fn sqlstate(&self) -> &str {
+        self.error.as_ref().map_or("00000", |it| &it.sqlstate)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColumnType {
     pub name: String,

@@ -3,6 +3,7 @@
 pub mod client;
 pub mod compare;
 pub mod differential;
+pub mod expect;
 pub mod generator;
 pub mod group;
 pub mod hostile;

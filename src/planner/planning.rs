@@ -43,7 +43,7 @@ fn target_is_distributed(facts: &Facts<'_>) -> bool {
         NodeEnum::MergeStmt(it) => it.relation.as_ref(),
         _ => None,
     };
-    range.and_then(|it| facts.context.table(it)).is_some_and(|it| !it.is_reference())
+    facts.is_distributed(range)
 }
 
 fn unusual_settings(request: &Request<'_>) -> Option<String> {
@@ -103,7 +103,7 @@ fn pushed_down(facts: &Facts<'_>) -> Result<(Rung, MultiShard, Reasons), Reasons
 pub(crate) fn last_rung(facts: &Facts<'_>, reasons: Reasons) -> Result<Planned, Error> {
     let reason =
         || reasons.first().map_or_else(|| "no plan on the workers is known".to_owned(), |it| it.1.clone());
-    if facts.writes_distributed() && (facts.refused_on_live.is_some() || facts.lost_on_live.is_some()) {
+    if facts.writes_distributed() && (facts.refused_on_live || facts.lost_on_live.is_some()) {
         let command = match facts.context.request.statement.kind() {
             Kind::Insert => "INSERT",
             Kind::Update => "UPDATE",

@@ -23,8 +23,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) only_on_coordinator: Option<String>,
     /// Something that only a plan on workers does right, if there is such a thing.
     pub(crate) lost_on_live: Option<&'static str>,
-    /// A write to a distributed table that PostgreSQL does not do through a live table.
-    pub(crate) refused_on_live: Option<&'static str>,
+    /// Whether it writes to a distributed table in a way that PostgreSQL cannot through a live table.
+    pub(crate) refused_on_live: bool,
     /// Whether it calls what is not known to be harmless.
     pub(crate) calls_user_code: bool,
 }
@@ -41,7 +41,7 @@ impl<'a> Facts<'a> {
             worker_safe: whitelist::check(node, request.catalog.objects()),
             only_on_coordinator: None,
             lost_on_live: None,
-            refused_on_live: None,
+            refused_on_live: false,
             calls_user_code: false,
         };
         let mut system_columns = false;
@@ -88,7 +88,7 @@ impl<'a> Facts<'a> {
             NodeRef::RangeTableSample(it) => {
                 if let Some(NodeEnum::RangeVar(range)) =
                     it.relation.as_deref().and_then(|it| it.node.as_ref())
-                    && self.context.table(range).is_some_and(|it| !it.is_reference())
+                    && self.is_distributed(Some(range))
                 {
                     self.lost_on_live = Some("TABLESAMPLE");
                 }
@@ -101,17 +101,14 @@ impl<'a> Facts<'a> {
             }
             NodeRef::InsertStmt(it) => {
                 self.target(it.relation.as_ref());
-                if it.on_conflict_clause.is_some() && self.is_distributed(it.relation.as_ref()) {
-                    self.refused_on_live = Some("ON CONFLICT");
-                }
+                self.refused_on_live |=
+                    it.on_conflict_clause.is_some() && self.is_distributed(it.relation.as_ref());
             }
             NodeRef::UpdateStmt(it) => self.target(it.relation.as_ref()),
             NodeRef::DeleteStmt(it) => self.target(it.relation.as_ref()),
             NodeRef::MergeStmt(it) => {
                 self.target(it.relation.as_ref());
-                if self.is_distributed(it.relation.as_ref()) {
-                    self.refused_on_live = Some("MERGE");
-                }
+                self.refused_on_live |= self.is_distributed(it.relation.as_ref());
             }
             NodeRef::FuncCall(it) => {
                 self.calls_user_code |=
@@ -121,7 +118,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn is_distributed(&self, range: Option<&ast::RangeVar>) -> bool {
+    pub(crate) fn is_distributed(&self, range: Option<&ast::RangeVar>) -> bool {
         range.and_then(|it| self.context.table(it)).is_some_and(|it| !it.is_reference())
     }
 

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use howdah_harness::client::{Client, Reply};
+use howdah_harness::expect::run;
 use howdah_harness::group::{LocalGroup, Options};
 
 #[test]
@@ -294,11 +295,6 @@ fn refused(client: &mut Client, sql: &str) {
 fn hides(reply: &Reply, keys: &[&str]) {
     let shown = format!("{reply:?}");
     assert!(!keys.iter().any(|it| shown.contains(it)), "{shown}");
-}
-
-#[track_caller]
-fn run(client: &mut Client, sql: &str) {
-    client.rows(sql).unwrap_or_else(|error| panic!("{sql}: {error:#}"));
 }
 
 #[track_caller]

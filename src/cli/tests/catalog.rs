@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use howdah_harness::client::{Client, Protocol, Reply};
+use howdah_harness::client::{Client, Protocol};
+use howdah_harness::expect::{rows, run};
 use howdah_harness::group::{LocalGroup, Options};
 
 #[test]
@@ -36,7 +37,7 @@ fn tables_come_and_go(one: &mut Client, other: &mut Client, round: usize) {
     assert_eq!(rows(one, &format!("SELECT w FROM {table} WHERE k = 1")), [[Some("5".to_owned())]]);
     run(other, &format!("BEGIN; DROP TABLE {table}; COMMIT"));
     let reply = one.run_with(&format!("SELECT v FROM {table} WHERE k = $1"), &["1"]).expect("a connection");
-    assert_eq!(sqlstate(&reply), "42P01", "round {round}");
+    assert_eq!(reply.sqlstate(), "42P01", "round {round}");
 }
 
 fn a_pipeline_knows_what_it_did(client: &mut Client) {
@@ -49,7 +50,7 @@ fn a_pipeline_knows_what_it_did(client: &mut Client) {
     assert_eq!(rows(client, "SELECT count(*) FROM piped"), [[Some("3".to_owned())]]);
     let failing = ["DROP TABLE piped", "SELECT * FROM piped WHERE k = 1"];
     let reply = client.pipeline(&failing).expect("a connection");
-    assert_eq!(sqlstate(&reply), "42P01");
+    assert_eq!(reply.sqlstate(), "42P01");
     assert_eq!(rows(client, "SELECT count(*) FROM piped"), [[Some("3".to_owned())]], "all or nothing");
 }
 
@@ -121,19 +122,19 @@ fn shards_move_unseen(group: &LocalGroup, client: &mut Client) {
     run(client, "BEGIN");
     run(client, &format!("INSERT INTO beside VALUES ({key})"));
     mover.move_shard(client);
-    assert_eq!(sqlstate(&client.simple("SELECT * FROM moving WHERE k = 1").expect("an answer")), "40001");
+    assert_eq!(client.simple("SELECT * FROM moving WHERE k = 1").expect("an answer").sqlstate(), "40001");
     run(client, "ROLLBACK");
     run(client, "SELECT * FROM moving WHERE k = 1");
 
     mover.move_shard(client);
     let copied = client.run("COPY moving FROM STDIN", Protocol::Simple, Some("1\t1\n")).expect("an answer");
-    assert_eq!(sqlstate(&copied), "40001", "its data is gone");
+    assert_eq!(copied.sqlstate(), "40001", "its data is gone");
     run(client, "SELECT * FROM moving WHERE k = 1");
 
     let (shard, home) = (mover.shard(client), mover.home(client));
     run(&mut mover.worker(&home), &format!("DROP TABLE {shard}"));
     let reply = client.simple("SELECT * FROM moving WHERE k = 1").expect("an answer");
-    assert_eq!(sqlstate(&reply), "42P01");
+    assert_eq!(reply.sqlstate(), "42P01");
     assert!(reply.error.is_some_and(|it| !it.message.contains(&shard)), "no shard in the message");
 }
 
@@ -200,16 +201,4 @@ fn rung(client: &mut Client, table: &str) -> Option<String> {
     let plan = rows(client, &format!("EXPLAIN (COSTS OFF) SELECT * FROM {table} WHERE k = 1"));
     let first = plan[0][0].clone().expect("a plan has a first line");
     if first.contains("Scan") { None } else { first.split_whitespace().next().map(str::to_owned) }
-}
-
-fn run(client: &mut Client, sql: &str) {
-    rows(client, sql);
-}
-
-fn rows(client: &mut Client, sql: &str) -> Vec<Vec<Option<String>>> {
-    client.rows(sql).unwrap_or_else(|error| panic!("{error:#}"))
-}
-
-fn sqlstate(reply: &Reply) -> &str {
-    reply.error.as_ref().map_or("00000", |it| &it.sqlstate)
 }

@@ -2,6 +2,7 @@
 
 use howdah_harness::PostgresServer;
 use howdah_harness::client::{Client, ServerError};
+use howdah_harness::expect::run;
 use howdah_harness::group::{LocalGroup, Options};
 
 #[test]
@@ -257,11 +258,6 @@ fn writers_meet_a_new_node(group: &LocalGroup, client: &mut Client, server: &Pos
         "SELECT string_agg(DISTINCT result, ' ') FROM run_command_on_placements('codes', 'SELECT count(*) FROM %s WHERE id >= 10000')",
     );
     assert_eq!(copies, count);
-}
-
-fn run(client: &mut Client, script: &str) {
-    let reply = client.simple(script).expect("an answer");
-    assert!(reply.error.is_none(), "{script}: {:?}", reply.error);
 }
 
 fn error(client: &mut Client, sql: &str) -> ServerError {

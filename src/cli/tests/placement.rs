@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 use howdah_harness::client::{Client, Protocol};
+use howdah_harness::expect::{quoted, rows, run};
 use howdah_harness::group::{LocalGroup, Options};
 use tokio_postgres::NoTls;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
@@ -236,16 +237,4 @@ async fn connect(group: &LocalGroup) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(&uri, NoTls).await.expect("a connection");
     tokio::spawn(connection);
     client
-}
-
-fn run(client: &mut Client, sql: &str) {
-    rows(client, sql);
-}
-
-fn rows(client: &mut Client, sql: &str) -> Vec<Vec<Option<String>>> {
-    client.rows(sql).unwrap_or_else(|error| panic!("{error:#}"))
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

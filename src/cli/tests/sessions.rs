@@ -1,6 +1,7 @@
 //! What a session keeps and shows: EXPLAIN in every format, EXECUTE, settings made by functions, currval.
 
-use howdah_harness::client::{Client, Reply};
+use howdah_harness::client::Client;
+use howdah_harness::expect::{quoted, rows, run};
 use howdah_harness::group::{LocalGroup, Options};
 
 const STATEMENTS: &[&str] = &[
@@ -60,7 +61,7 @@ fn plans_can_be_read(client: &mut Client) {
     assert!(document(client, insert, 114).contains("\"Rung\""));
     for sql in ["EXPLAIN (FORMAT toml) SELECT * FROM plans", "EXPLAIN (NONSENSE) SELECT * FROM plans"] {
         let reply = client.simple(sql).expect("an answer");
-        assert!(matches!(sqlstate(&reply), "22023" | "42601"), "{sql}: {reply:?}");
+        assert!(matches!(reply.sqlstate(), "22023" | "42601"), "{sql}: {reply:?}");
     }
     let reply =
         client.run_with("EXPLAIN (FORMAT json) SELECT * FROM plans WHERE k = $1", &["1"]).expect("an answer");
@@ -89,9 +90,9 @@ fn arguments_are_computed(client: &mut Client) {
         ("EXECUTE put (1 + 1)", "42601"),
     ];
     for (sql, code) in failing {
-        assert_eq!(sqlstate(&client.simple(sql).expect("an answer")), code, "{sql}");
+        assert_eq!(client.simple(sql).expect("an answer").sqlstate(), code, "{sql}");
         run(client, "BEGIN");
-        assert_eq!(sqlstate(&client.simple(sql).expect("an answer")), code, "{sql}");
+        assert_eq!(client.simple(sql).expect("an answer").sqlstate(), code, "{sql}");
         run(client, "ROLLBACK");
     }
     run(client, "PREPARE remove (int[]) AS DELETE FROM loads WHERE k = ANY ($1)");
@@ -143,7 +144,7 @@ fn sequences_are_remembered(group: &LocalGroup) {
         assert_eq!(rows(&mut one, "SELECT lastval()"), mine, "{round}");
     }
     let mut third = group.connect().expect("a connection");
-    assert_eq!(sqlstate(&third.simple("SELECT lastval()").expect("an answer")), "55000", "of nobody else's");
+    assert_eq!(third.simple("SELECT lastval()").expect("an answer").sqlstate(), "55000", "of nobody else's");
 }
 
 fn document(client: &mut Client, sql: &str, type_oid: u32) -> String {
@@ -168,20 +169,4 @@ fn balanced(xml: &str) -> bool {
         }
     }
     open.is_empty()
-}
-
-fn run(client: &mut Client, sql: &str) {
-    rows(client, sql);
-}
-
-fn rows(client: &mut Client, sql: &str) -> Vec<Vec<Option<String>>> {
-    client.rows(sql).unwrap_or_else(|error| panic!("{error:#}"))
-}
-
-fn sqlstate(reply: &Reply) -> &str {
-    reply.error.as_ref().map_or("00000", |it| &it.sqlstate)
-}
-
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

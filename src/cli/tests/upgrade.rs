@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use howdah_harness::client::Client;
+use howdah_harness::expect::run;
 use howdah_harness::group::{LocalGroup, Options};
 
 #[test]
@@ -67,11 +68,6 @@ fn shapes(group: &LocalGroup) -> BTreeSet<String> {
         rows.into_iter().flatten().flatten().map(move |it| format!("{member}: {it}"))
     };
     ["coordinator", "w0", "w1"].into_iter().flat_map(shape).collect()
-}
-
-fn run(client: &mut Client, script: &str) {
-    let reply = client.simple(script).expect("an answer");
-    assert!(reply.error.is_none(), "{script}: {:?}", reply.error);
 }
 
 fn value(client: &mut Client, sql: &str) -> String {

@@ -67,15 +67,15 @@ REVOKE ALL ON FUNCTION howdah.function_ddl(pg_proc) FROM PUBLIC;
 CREATE OR REPLACE FUNCTION howdah.database_objects() RETURNS TABLE (name text, sql text, needed boolean, clear text)
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT o.name, o.sql, o.needed, o.clear FROM (
-        SELECT oid, 'type ' || oid::regtype AS name, format('SELECT howdah.make_type(%L, %L); ALTER TYPE %1$s OWNER TO %3$I; %4$s',
+        SELECT oid, 'type ' || oid::regtype AS name, format('SELECT howdah.make_object(''TYPE'', %L, %L); ALTER TYPE %1$s OWNER TO %3$I; %4$s',
                 oid::regtype::text, howdah.type_ddl(oid), pg_get_userbyid(typowner),
                 howdah.rights_ddl(CASE typtype WHEN 'd' THEN 'DOMAIN' ELSE 'TYPE' END, oid::regtype::text, typowner, typacl)) AS sql, true AS needed,
-                format('SELECT howdah.clear_type(%L, %L)', oid::regtype, howdah.type_ddl(oid)) AS clear
+                format('SELECT howdah.clear_object(''TYPE'', %L, %L)', oid::regtype, howdah.type_ddl(oid)) AS clear
             FROM pg_type WHERE howdah.is_of_user('pg_type', oid, typnamespace) AND howdah.type_ddl(oid) IS NOT NULL
         UNION ALL
-        SELECT oid, 'collation ' || oid::regcollation, format('SELECT howdah.make_collation(%L, %L); ALTER COLLATION %1$s OWNER TO %3$I',
+        SELECT oid, 'collation ' || oid::regcollation, format('SELECT howdah.make_object(''COLLATION'', %L, %L); ALTER COLLATION %1$s OWNER TO %3$I',
                 oid::regcollation::text, howdah.collation_ddl(oid), pg_get_userbyid(collowner)), true,
-                format('SELECT howdah.clear_collation(%L, %L)', oid::regcollation, howdah.collation_ddl(oid))
+                format('SELECT howdah.clear_object(''COLLATION'', %L, %L)', oid::regcollation, howdah.collation_ddl(oid))
             FROM pg_collation WHERE howdah.is_of_user('pg_collation', oid, collnamespace)
         UNION ALL
         SELECT p.oid, 'function ' || p.oid::regprocedure, howdah.function_ddl(p), EXISTS (SELECT FROM howdah.distributed_function WHERE function = p.oid), NULL

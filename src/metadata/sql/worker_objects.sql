@@ -7,51 +7,44 @@ CREATE TABLE IF NOT EXISTS howdah.membership (
     groupid int NOT NULL
 );
 
--- An object that is there already may be left of an earlier time as a node.
-CREATE OR REPLACE FUNCTION howdah.make_type(name text, ddl text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF to_regtype(name) IS NOT NULL THEN
-        IF howdah.type_ddl(to_regtype(name)) = ddl THEN
-            RETURN;
-        END IF;
-        EXECUTE format('DROP TYPE %s', name);
-    END IF;
-    EXECUTE ddl;
-END $$;
-REVOKE ALL ON FUNCTION howdah.make_type(text, text) FROM PUBLIC;
+-- The type or collation of that name; null if there is none.
+CREATE OR REPLACE FUNCTION howdah.find_object(kind text, name text) RETURNS oid
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE kind WHEN 'TYPE' THEN to_regtype(name)::oid WHEN 'COLLATION' THEN to_regcollation(name)::oid END
+$$;
+REVOKE ALL ON FUNCTION howdah.find_object(text, text) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION howdah.make_collation(name text, ddl text) RETURNS void
+CREATE OR REPLACE FUNCTION howdah.object_ddl(kind text, object oid) RETURNS text
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE kind WHEN 'TYPE' THEN howdah.type_ddl(object) WHEN 'COLLATION' THEN howdah.collation_ddl(object) END
+$$;
+REVOKE ALL ON FUNCTION howdah.object_ddl(text, oid) FROM PUBLIC;
+
+-- An object that is there already may be left of an earlier time as a node.
+CREATE OR REPLACE FUNCTION howdah.make_object(kind text, name text, ddl text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    present constant oid := howdah.find_object(kind, name);
 BEGIN
-    IF to_regcollation(name) IS NOT NULL THEN
-        IF howdah.collation_ddl(to_regcollation(name)) = ddl THEN
+    IF present IS NOT NULL THEN
+        IF howdah.object_ddl(kind, present) = ddl THEN
             RETURN;
         END IF;
-        EXECUTE format('DROP COLLATION %s', name);
+        EXECUTE format('DROP %s %s', kind, name);
     END IF;
     EXECUTE ddl;
 END $$;
-REVOKE ALL ON FUNCTION howdah.make_collation(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION howdah.make_object(text, text, text) FROM PUBLIC;
 
 -- Takes away what is another than it must be, with all that needs it.
-CREATE OR REPLACE FUNCTION howdah.clear_type(name text, ddl text) RETURNS void
+CREATE OR REPLACE FUNCTION howdah.clear_object(kind text, name text, ddl text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-    IF howdah.type_ddl(to_regtype(name)) <> ddl THEN
-        EXECUTE format('DROP TYPE %s CASCADE', name);
+    IF howdah.object_ddl(kind, howdah.find_object(kind, name)) <> ddl THEN
+        EXECUTE format('DROP %s %s CASCADE', kind, name);
     END IF;
 END $$;
-REVOKE ALL ON FUNCTION howdah.clear_type(text, text) FROM PUBLIC;
-
-CREATE OR REPLACE FUNCTION howdah.clear_collation(name text, ddl text) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-BEGIN
-    IF howdah.collation_ddl(to_regcollation(name)) <> ddl THEN
-        EXECUTE format('DROP COLLATION %s CASCADE', name);
-    END IF;
-END $$;
-REVOKE ALL ON FUNCTION howdah.clear_collation(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION howdah.clear_object(text, text, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION howdah.make_extension(name text, schema text, version text) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$

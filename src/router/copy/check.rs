@@ -1,6 +1,6 @@
 //! What only a server can say of a COPY: one shard is asked, by a COPY of its own.
 
-use howdah_pg::wire::{Field as ErrorField, frontend};
+use howdah_pg::wire::{Field as ErrorField, backend, frontend};
 
 use super::from::{CopyFrom, mismatch};
 use crate::error::{Error, Result};
@@ -73,8 +73,7 @@ impl CopyFrom {
 
 /// `COPY 7`, the tag of a CommandComplete.
 pub(super) fn copied(tag: &[u8]) -> u64 {
-    let count = str::from_utf8(tag).ok().and_then(|it| it.trim_end_matches('\0').strip_prefix("COPY "));
-    count.and_then(|it| it.parse().ok()).unwrap_or(0)
+    backend::affected_rows(tag.strip_suffix(b"\0").unwrap_or(tag)).unwrap_or(0)
 }
 
 /// Of the router's own command, not of the client's.

@@ -8,7 +8,7 @@ use howdah_pg::wire::{Format, frontend};
 use howdah_planner::{Combine, CombinePiece};
 
 use super::for_client;
-use super::intermediate::{Arrays, Encoding, IN_MEMORY, PORTION, Rows, Table, from_arrays, type_names};
+use super::intermediate::{Encoding, IN_MEMORY, PORTION, Rows, Table, arrays_of, from_arrays, type_names};
 use super::lanes::Lanes;
 use super::live;
 use super::summary::Sink;
@@ -173,7 +173,7 @@ pub(super) struct Query<'a> {
 impl Query<'_> {
     pub(super) fn parameters(&self) -> Parameters<'_> {
         let arrays = self.arrays.iter().map(|it| (TypeOid(0), Format::Text, Some(&it[..])));
-        let mut parameters = Parameters { types: vec![], formats: vec![], values: vec![] };
+        let mut parameters = Parameters::default();
         for (type_oid, format, value) in self.client.iter().copied().chain(arrays) {
             parameters.types.push(type_oid);
             parameters.formats.push(format);
@@ -185,7 +185,7 @@ impl Query<'_> {
 
 pub(super) fn query<'a>(execution: &Execution<'a>, combine: &Combine, input: &Input) -> Result<Query<'a>> {
     let arrays = match &input.relation {
-        Relation::Arrays(rows) => Arrays::of(rows, combine.columns),
+        Relation::Arrays(rows) => arrays_of(rows, combine.columns),
         Relation::Table(_) => vec![],
     };
     let text = text(combine, &input.types, &input.relation)?;

@@ -464,13 +464,11 @@ fn may_spread(session: &Session, limits: Limits, tasks: &[Task]) -> bool {
 
 /// Joins the tasks of each worker, so that they are one query with one snapshot.
 pub(super) fn one_per_worker(tasks: Vec<Task>, access: Access) -> Vec<Task> {
-    let mut workers: BTreeMap<GroupId, Vec<Task>> = BTreeMap::new();
-    tasks.into_iter().for_each(|it| workers.entry(it.group).or_default().push(it));
     let limit = match access {
         Access::ReadSome(rows) => format!(" LIMIT {rows}"),
         Access::Read | Access::Write => String::new(),
     };
-    workers.into_values().flat_map(|it| Task::joined(it, &limit)).collect()
+    Task::joined_per_worker(tasks, &limit)
 }
 
 fn timed_out() -> Error {

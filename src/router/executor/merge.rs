@@ -1,10 +1,8 @@
 //! Rows of several workers in one order, and LIMIT and OFFSET above them.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use howdah_catalog::GroupId;
 use howdah_pg::datum::{is_ordered_here, ordinal};
 use howdah_pg::wire::backend::ColumnDescription;
 use howdah_pg::wire::{ErrorFields, Format};
@@ -164,9 +162,7 @@ pub(super) fn per_worker(tasks: &[Task], order: &Order<'_>, window: Window) -> V
     let keys: Vec<String> = order.keys.iter().map(sort_clause).collect();
     let limit = window.wanted().map_or(String::new(), |it| format!(" LIMIT {it}"));
     let end = format!(" ORDER BY {}{limit}", keys.join(", "));
-    let groups: BTreeSet<GroupId> = tasks.iter().map(|it| it.group).collect();
-    let of = |group| tasks.iter().filter(|it| it.group == group).cloned().collect();
-    groups.into_iter().filter_map(|it| Task::joined(of(it), &end)).collect()
+    Task::joined_per_worker(tasks.iter().cloned(), &end)
 }
 
 fn sort_clause(key: &SortKey) -> String {

@@ -24,7 +24,7 @@ mod stop;
 mod summary;
 mod task;
 
-use howdah_planner::Plan;
+use howdah_planner::{Plan, SingleShard};
 use howdah_sql::Statement;
 
 pub(crate) use self::explain::put_plan_column;
@@ -41,7 +41,7 @@ use crate::copy::{self, Copied};
 use crate::error::{Error, MissingShard, Result};
 use crate::execution::Execution;
 use crate::session::Session;
-use crate::session::single_shard::Rendering;
+use crate::session::single_shard::{Rendering, Values, shard_group};
 
 /// Runs every plan but those that are one message to one node, which the session forwards by itself.
 pub(crate) async fn execute(session: &mut Session, execution: &Execution<'_>) -> Result<()> {
@@ -82,6 +82,25 @@ pub(crate) fn without_shards(error: Error, catalog: &Catalog) -> Error {
         }
         other => other,
     }
+}
+
+/// The query of a plan for one shard group; none where its keys do not tell which.
+async fn single_shard_task(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    plan: &SingleShard,
+) -> Result<Option<Task>> {
+    let values = Values {
+        text: execution.text,
+        literals: execution.literals,
+        bind: execution.bind,
+        parameter_types: &execution.description.parameters,
+        utf8: execution.utf8,
+    };
+    let Some(shard) = shard_group(plan, execution.catalog, &values) else { return Ok(None) };
+    let time = time_constant(session, plan.uses_time).await?;
+    let text = rendering(execution, shard.index, time.as_deref(), &[]).render(&plan.template)?;
+    Ok(Some(Task::new(shard.group, text)))
 }
 
 /// Fills templates in for one shard group.

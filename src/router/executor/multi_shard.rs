@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use howdah_catalog::{Catalog, GroupId, Table};
-use howdah_pg::TypeOid;
 use howdah_pg::wire::backend::{self, ColumnDescription};
 use howdah_planner::{Merge, MultiShard};
 use howdah_sql::{Kind, NodeEnum};
@@ -14,7 +13,7 @@ use super::lanes::{Access, Lanes};
 use super::merge::{self, Window};
 use super::rows::ClientRows;
 use super::summary::Summary;
-use super::task::{ColumnFormat, Form, RowFormats, Task, queue_description};
+use super::task::{ColumnFormat, Form, RowFormats, Task, queue_description, text_is_exact};
 use super::{rendering, time_constant};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
@@ -116,18 +115,12 @@ pub(super) async fn exact_formats(
     execution: &Execution<'_>,
     task: &Task,
 ) -> Result<RowFormats> {
-    let digits = session.settings.get("extra_float_digits").and_then(|it| it.parse::<i32>().ok());
-    if digits.is_none_or(|it| it > 0) {
+    if text_is_exact(&session.settings) {
         return Ok(RowFormats::Text);
     }
     let connection = session.participant(task.group).await?;
     let columns = describe(connection, task, execution).await?;
-    let formats = columns.iter().map(|it| match it.type_oid {
-        TypeOid::FLOAT4 => ColumnFormat::Float4,
-        TypeOid::FLOAT8 => ColumnFormat::Float8,
-        _ => ColumnFormat::Text,
-    });
-    Ok(RowFormats::Columns(formats.collect()))
+    Ok(RowFormats::Columns(columns.iter().map(|it| ColumnFormat::exact(it.type_oid)).collect()))
 }
 
 /// The columns of a task's rows.

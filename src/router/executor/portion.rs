@@ -12,7 +12,7 @@ use bytes::Bytes;
 use howdah_catalog::GroupId;
 use howdah_planner::{Merge, MultiShard, Plan};
 
-use super::lanes::{Access, Lanes};
+use super::lanes::{Access, Lanes, one_per_worker};
 use super::merge::{Head, Keys, Order, Window, iso_dates, per_worker, row_formats};
 use super::multi_shard::{anchor, locks_rows, tasks};
 use super::rows::{ClientRows, push_prefix};
@@ -66,11 +66,8 @@ impl Portions {
         match &plan.merge {
             Merge::Concat { limit, offset } => {
                 let window = Window::of(*limit, *offset, execution)?;
-                let end = window.wanted().map_or(String::new(), |it| format!(" LIMIT {it}"));
-                let tasks = Self::tasks(session, execution, plan).await?;
-                let mut workers: BTreeMap<GroupId, Vec<Task>> = BTreeMap::new();
-                tasks.into_iter().for_each(|it| workers.entry(it.group).or_default().push(it));
-                let tasks = workers.into_values().filter_map(|it| Task::joined(it, &end)).collect();
+                let access = window.wanted().map_or(Access::Read, Access::ReadSome);
+                let tasks = one_per_worker(Self::tasks(session, execution, plan).await?, access);
                 Self::bind(session, execution, tasks, RowFormats::Client, window, |_| Some(None)).await
             }
             Merge::Ordered { keys, output_columns, limit, offset, fallback } => {

@@ -13,6 +13,7 @@ use howdah_pg::wire::frontend::{self, Target};
 use crate::error::Error;
 use crate::execution::Execution;
 use crate::server::ServerConnection;
+use crate::settings::Settings;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
@@ -28,7 +29,7 @@ impl Task {
     }
 
     /// Queries of one worker as one, with `end` behind it if there are several.
-    pub(crate) fn joined(tasks: Vec<Self>, end: &str) -> Option<Self> {
+    fn joined(tasks: &[Self], end: &str) -> Option<Self> {
         let group = tasks.first()?.group;
         let texts: Vec<&str> = tasks.iter().map(|it| it.text.as_str()).collect();
         let text = match texts.as_slice() {
@@ -36,6 +37,13 @@ impl Task {
             several => format!("({}){end}", several.join(") UNION ALL (")),
         };
         Some(Self::new(group, text))
+    }
+
+    /// The tasks of each worker as one query, with `end` behind those that are several.
+    pub(crate) fn joined_per_worker(tasks: impl IntoIterator<Item = Self>, end: &str) -> Vec<Self> {
+        let mut workers: BTreeMap<GroupId, Vec<Self>> = BTreeMap::new();
+        tasks.into_iter().for_each(|it| workers.entry(it.group).or_default().push(it));
+        workers.into_values().filter_map(|it| Self::joined(&it, end)).collect()
     }
 }
 
@@ -130,6 +138,12 @@ pub(crate) enum ColumnFormat {
     Float8,
 }
 
+/// Text has all digits of a float, unless the session wants to see fewer.
+pub(crate) fn text_is_exact(settings: &Settings) -> bool {
+    let digits = settings.get("extra_float_digits").and_then(|it| it.parse::<i32>().ok());
+    digits.is_none_or(|it| it > 0)
+}
+
 /// Queues a task as a portal, which is described if `describe` says so. No Sync is queued.
 fn queue_bind(
     connection: &mut ServerConnection,
@@ -179,6 +193,15 @@ pub(crate) fn queue_task(
 }
 
 impl ColumnFormat {
+    /// That in which a value of this type has all its digits, where its text may have fewer.
+    pub(crate) fn exact(type_oid: TypeOid) -> Self {
+        match type_oid {
+            TypeOid::FLOAT4 => Self::Float4,
+            TypeOid::FLOAT8 => Self::Float8,
+            _ => Self::Text,
+        }
+    }
+
     pub(crate) fn on_the_wire(self) -> Format {
         match self {
             Self::Text => Format::Text,
@@ -201,6 +224,7 @@ fn client_formats(execution: &Execution<'_>) -> Vec<Format> {
 }
 
 /// The client's parameters as a worker is to be given them.
+#[derive(Default)]
 pub(crate) struct Parameters<'a> {
     pub(crate) types: Vec<TypeOid>,
     pub(crate) formats: Vec<Format>,
@@ -210,9 +234,7 @@ pub(crate) struct Parameters<'a> {
 impl<'a> Parameters<'a> {
     /// As they are: on the coordinator the types are the client's.
     pub(crate) fn on_coordinator(execution: &Execution<'a>) -> Self {
-        let Some(bind) = execution.bind else {
-            return Self { types: vec![], formats: vec![], values: vec![] };
-        };
+        let Some(bind) = execution.bind else { return Self::default() };
         Self {
             types: execution.description.parameters.clone(),
             formats: bind.parameter_formats.iter().collect(),
@@ -239,9 +261,7 @@ impl<'a> Parameters<'a> {
     /// A type of a user has another OID on a worker: it is left open where the text uses the parameter, so that
     /// the worker infers it, and elsewhere the parameter is an unused NULL.
     pub(crate) fn of(execution: &Execution<'a>, text: &str) -> Self {
-        let Some(bind) = execution.bind else {
-            return Self { types: vec![], formats: vec![], values: vec![] };
-        };
+        let Some(bind) = execution.bind else { return Self::default() };
         let mut types = execution.description.parameters.clone();
         let mut values: Vec<_> = bind.parameters.iter().collect();
         for (index, type_oid) in types.iter_mut().enumerate().filter(|it| it.1.is_user_defined()) {

@@ -13,6 +13,7 @@
 mod registry;
 mod request;
 
+mod clauses;
 mod insert;
 mod modify;
 mod select;

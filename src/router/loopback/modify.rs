@@ -7,9 +7,10 @@ use std::ops::Range;
 use howdah_catalog::TableOid;
 use howdah_sql::{NodeEnum, Token, Tokens, ast};
 
+use super::clauses::{clauses, span};
 use super::select::{
     Equality, Fragment, Relation, Value, check_expressions, collect_equalities, column, ctid_refused,
-    named_relation, names_row, refused, span, value,
+    named_relation, names_row, refused, value,
 };
 use crate::error::{Error, Result};
 
@@ -139,38 +140,19 @@ struct Source<'a> {
 
 impl Clauses {
     fn cut(tokens: &Tokens) -> Result<Self> {
-        let mut clauses = Self::default();
-        let mut marks: Vec<(Token, usize)> = Vec::new();
-        let mut commas = Vec::new();
-        let mut depth = 0_usize;
-        for index in 0..tokens.len() {
-            match tokens.token(index).ok_or_else(refused)? {
-                Token::Ascii40 | Token::Ascii91 => depth += 1,
-                Token::Ascii41 | Token::Ascii93 => depth = depth.checked_sub(1).ok_or_else(refused)?,
-                it @ (Token::Set | Token::Where | Token::Returning) if depth == 0 => marks.push((it, index)),
-                Token::Ascii44 if depth == 0 && marks.last().is_some_and(|it| it.0 == Token::Set) => {
-                    commas.push(index);
-                }
-                _ => {}
-            }
-        }
-        marks.push((Token::Nul, tokens.len()));
-        for pair in marks.windows(2) {
-            let (clause, from, to) = (pair[0].0, pair[0].1, pair[1].1);
-            match clause {
+        let mut cut = Self::default();
+        for clause in clauses(tokens, &[Token::Set, Token::Where, Token::Returning])? {
+            match clause.keyword {
+                // The column and the sign come first.
                 Token::Set => {
-                    let mut first = from + 1;
-                    for end in commas.iter().copied().chain([to]) {
-                        // The column and the sign come first.
-                        clauses.assignments.push(span(tokens, first + 2, end)?);
-                        first = end + 1;
-                    }
+                    let values = clause.items(1).map(|it| span(tokens, it.start + 2..it.end));
+                    cut.assignments = values.collect::<Result<_>>()?;
                 }
-                Token::Where => clauses.condition = Some(span(tokens, from + 1, to)?),
+                Token::Where => cut.condition = Some(clause.behind(tokens)?),
                 _ => {}
             }
         }
-        Ok(clauses)
+        Ok(cut)
     }
 }
 

@@ -9,6 +9,7 @@ use std::ops::Range;
 use howdah_catalog::TableOid;
 use howdah_sql::{NodeEnum, NodeRef, Statement, Token, Tokens, ast, quote_identifier, quote_literal, walk};
 
+use super::clauses::{clauses, span};
 use super::request::Parameters;
 use crate::error::{Error, Result};
 
@@ -340,52 +341,20 @@ struct Clauses {
 
 impl Clauses {
     fn cut(tokens: &Tokens) -> Result<Self> {
-        let mut clauses = Self::default();
-        // (keyword, first token behind it) of each clause at the top level, and the end.
-        let mut marks: Vec<(Token, usize)> = Vec::new();
-        let mut depth = 0_usize;
-        let mut commas = Vec::new();
-        for index in 0..tokens.len() {
-            match tokens.token(index).ok_or_else(refused)? {
-                Token::Ascii40 | Token::Ascii91 => depth += 1,
-                Token::Ascii41 | Token::Ascii93 => depth = depth.checked_sub(1).ok_or_else(refused)?,
-                it @ (Token::Tablesample | Token::Where | Token::Order | Token::For) if depth == 0 => {
-                    marks.push((it, index));
-                }
-                Token::Ascii44 if depth == 0 && marks.last().is_some_and(|it| it.0 == Token::Order) => {
-                    commas.push(index);
-                }
-                _ => {}
-            }
-        }
-        marks.push((Token::Nul, tokens.len()));
-        for pair in marks.windows(2) {
-            let (clause, from, to) = (pair[0].0, pair[0].1, pair[1].1);
-            match clause {
-                Token::Tablesample => clauses.sample = Some(span(tokens, from, to)?),
-                Token::Where => clauses.condition = Some(span(tokens, from + 1, to)?),
+        let mut cut = Self::default();
+        for clause in clauses(tokens, &[Token::Tablesample, Token::Where, Token::Order, Token::For])? {
+            match clause.keyword {
+                Token::Tablesample => cut.sample = Some(span(tokens, clause.tokens.clone())?),
+                Token::Where => cut.condition = Some(clause.behind(tokens)?),
+                // ORDER BY is two words.
                 Token::Order => {
-                    let mut first = from + 2;
-                    for end in commas.iter().copied().chain([to]) {
-                        clauses.order.push(span(tokens, first, end)?);
-                        first = end + 1;
-                    }
+                    cut.order = clause.items(2).map(|it| span(tokens, it)).collect::<Result<_>>()?
                 }
                 _ => {}
             }
         }
-        Ok(clauses)
+        Ok(cut)
     }
-}
-
-/// Bytes of the tokens `from..to`.
-pub(super) fn span(tokens: &Tokens, from: usize, to: usize) -> Result<Range<usize>> {
-    let first = tokens.range(from).ok_or_else(refused)?;
-    let last = to.checked_sub(1).and_then(|it| tokens.range(it)).ok_or_else(refused)?;
-    if last.end <= first.start {
-        return Err(refused());
-    }
-    Ok(first.start..last.end)
 }
 
 impl Fragment {

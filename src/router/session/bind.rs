@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use howdah_catalog::{FIRST_NORMAL_OID, GroupId};
+use howdah_catalog::GroupId;
 use howdah_pg::wire::{ErrorFields, backend, frontend};
 use howdah_pg::{SqlState, TypeOid};
 
@@ -173,7 +173,7 @@ impl Session {
         };
         self.flight(group).await?;
         // Types of users have other OIDs there: the worker finds them out by itself.
-        let known = |it: &TypeOid| if it.0 < FIRST_NORMAL_OID { *it } else { TypeOid(0) };
+        let known = |it: &TypeOid| if it.is_user_defined() { TypeOid(0) } else { *it };
         let types: Vec<TypeOid> = distributed.description.parameters.iter().map(known).collect();
         let name = statement_name(b'w', &prepared.environment, query.as_bytes(), &types);
         self.ensure_prepared(prepared, &name, query.as_bytes(), &types)?;

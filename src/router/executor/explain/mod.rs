@@ -16,12 +16,11 @@ pub(crate) use self::options::put_plan_column;
 use self::options::{Format, Options};
 use super::multi_shard::{anchor, tasks};
 use super::task::{Parameters, RowFormats, Task, queue_task};
-use super::{for_client, rendering, time_constant};
+use super::{for_client, single_shard_task, time_constant};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::server::{error_fields, text_row};
 use crate::session::Session;
-use crate::session::single_shard::{Values, shard_group};
 
 /// What a server said of its part.
 #[derive(Default)]
@@ -170,17 +169,7 @@ async fn worker_tasks(session: &mut Session, execution: &Execution<'_>) -> Resul
             tasks(plan, execution, &*anchor(execution.catalog, plan)?, time.as_deref())
         }
         Plan::SingleShard(plan) => {
-            let values = Values {
-                text: execution.text,
-                literals: execution.literals,
-                bind: execution.bind,
-                parameter_types: &execution.description.parameters,
-                utf8: execution.utf8,
-            };
-            let Some(shard) = shard_group(plan, execution.catalog, &values) else { return Ok(vec![]) };
-            let time = time_constant(session, plan.uses_time).await?;
-            let text = rendering(execution, shard.index, time.as_deref(), &[]).render(&plan.template)?;
-            Ok(vec![Task::new(shard.group, text)])
+            Ok(single_shard_task(session, execution, plan).await?.into_iter().collect())
         }
         Plan::Coordinator { .. } | Plan::InsertValues(_) | Plan::InsertSelect(_) => Ok(vec![]),
     }

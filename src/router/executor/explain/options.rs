@@ -93,7 +93,7 @@ impl Format {
     fn type_oid(self) -> TypeOid {
         match self {
             Self::Text | Self::Yaml => TypeOid::TEXT,
-            Self::Json => TypeOid(114),
+            Self::Json => TypeOid::JSON,
             Self::Xml => TypeOid(142),
         }
     }

@@ -29,7 +29,7 @@ use super::intermediate::{Encoding, builtin_name};
 use super::rows::values;
 use super::shard_key::{KeyValue, ask_shard, hash, null_key};
 use super::source::{Source, Wanted};
-use super::task::ColumnFormat;
+use super::task::{ColumnFormat, text_is_exact};
 use super::time_constant;
 use crate::error::{Error, Result};
 use crate::execution::Execution;
@@ -77,7 +77,8 @@ async fn insert(
     let time = time_constant(session, uses_time(plan)).await?;
     let mut source = open(session, execution, plan, source, &encoding).await?;
     let given = plan.columns.len();
-    let all = given + plan.computed.len();
+    let formats = encoding.of_columns(given..given + plan.computed.len());
+    let key = Key::of(plan, table, &encoding)?;
     loop {
         let rows = source.read(session).await.map_err(without_position)?;
         if rows.is_empty() {
@@ -86,9 +87,7 @@ async fn insert(
         if copies {
             source.hold(session).await.map_err(without_position)?;
         }
-        let formats = encoding.of_columns(given..all);
         let computed = compute(session, execution, plan, &formats, rows.len(), time.as_deref()).await?;
-        let key = Key::of(plan, table, &encoding)?;
         for (row, more) in rows.iter().zip(computed.iter().map(|it| &it[..]).chain(std::iter::repeat(NONE))) {
             let shard = key.shard(session, row, more).await?;
             match &mut target {
@@ -165,17 +164,10 @@ fn encoding(session: &Session, plan: &InsertSelect, table: &Table, copies: bool)
             "SET client_encoding = 'UTF8'.",
         ));
     }
-    // Text has all digits of a float, unless the session wants to see fewer.
-    let digits = session.settings.get("extra_float_digits").and_then(|it| it.parse::<i32>().ok());
-    if digits.is_none_or(|it| it > 0) {
+    if text_is_exact(&session.settings) {
         return Ok(Encoding::Text(vec![]));
     }
-    let formats = columns(plan).map(|it| match it.type_oid {
-        TypeOid::FLOAT4 => ColumnFormat::Float4,
-        TypeOid::FLOAT8 => ColumnFormat::Float8,
-        _ => ColumnFormat::Text,
-    });
-    Ok(Encoding::Text(formats.collect()))
+    Ok(Encoding::Text(columns(plan).map(|it| ColumnFormat::exact(it.type_oid)).collect()))
 }
 
 /// Encodings in which a byte of another letter may look like a backslash.

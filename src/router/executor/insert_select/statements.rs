@@ -9,7 +9,7 @@ use howdah_planner::InsertSelect;
 use super::{HELD, columns, group_of, type_name};
 use crate::error::Result;
 use crate::execution::Execution;
-use crate::executor::intermediate::{Arrays, Encoding, Rows, Table, from_arrays};
+use crate::executor::intermediate::{Encoding, Rows, Table, arrays_of, from_arrays};
 use crate::executor::multi_shard::write_tasks;
 use crate::executor::rendering;
 use crate::executor::source::read_only;
@@ -102,7 +102,7 @@ impl<'a> Statements<'a> {
             }
             let source = from_arrays(columns(self.plan).map(type_name), first);
             let text = format!("{prefix}{source}{suffix}");
-            Ok(Task { group, text, arrays: Arrays::of(rows, count) })
+            Ok(Task { group, text, arrays: arrays_of(rows, count) })
         };
         self.shards.iter().map(task).collect()
     }

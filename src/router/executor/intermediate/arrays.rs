@@ -4,24 +4,19 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Rows;
 
-/// The values of some columns as array literals.
-#[derive(Debug)]
-pub(crate) struct Arrays(Vec<BytesMut>);
-
-impl Arrays {
-    pub(crate) fn of(rows: &Rows, columns: usize) -> Vec<Bytes> {
-        let mut arrays = Self(vec![BytesMut::from(&b"{"[..]); columns]);
-        for (number, row) in rows.iter().enumerate() {
-            for (array, value) in arrays.0.iter_mut().zip(rows.texts(row)) {
-                if number > 0 {
-                    array.put_u8(b',');
-                }
-                put_element(array, value.as_deref());
+/// The values of the first columns as array literals.
+pub(crate) fn arrays_of(rows: &Rows, columns: usize) -> Vec<Bytes> {
+    let mut arrays = vec![BytesMut::from(&b"{"[..]); columns];
+    for (number, row) in rows.iter().enumerate() {
+        for (array, value) in arrays.iter_mut().zip(rows.texts(row)) {
+            if number > 0 {
+                array.put_u8(b',');
             }
+            put_element(array, value.as_deref());
         }
-        arrays.0.iter_mut().for_each(|it| it.put_u8(b'}'));
-        arrays.0.into_iter().map(BytesMut::freeze).collect()
     }
+    arrays.iter_mut().for_each(|it| it.put_u8(b'}'));
+    arrays.into_iter().map(BytesMut::freeze).collect()
 }
 
 fn put_element(array: &mut BytesMut, value: Option<&[u8]>) {

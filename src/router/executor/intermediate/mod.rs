@@ -1,7 +1,7 @@
 //! Intermediate results: rows that one part of a statement has computed, and that another part reads as a relation on some node.
 //!
 //! [`Rows`] gathers them as they come. Small ones travel in the parameters of the statement that reads them, one array a column
-//! ([`Arrays`], [`from_arrays`]): nothing is created in the catalog. Larger ones go in portions into a [`Table`] of the session's
+//! ([`arrays_of`], [`from_arrays`]): nothing is created in the catalog. Larger ones go in portions into a [`Table`] of the session's
 //! transaction on that node, coordinator or worker, so that no more than a portion of them is ever in memory here; the reading
 //! statement names [`Table::relation`], and [`Table::drop`] ends it. A transaction that may only read cannot have one:
 //! then [`Table::create`] gives none, and the caller has to do without.
@@ -15,7 +15,7 @@ mod rows;
 mod table;
 mod types;
 
-pub(super) use self::arrays::{Arrays, from_arrays};
+pub(super) use self::arrays::{arrays_of, from_arrays};
 pub(super) use self::rows::{Encoding, Rows};
 pub(super) use self::table::Table;
 pub(super) use self::types::{builtin_name, type_names};

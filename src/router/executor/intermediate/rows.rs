@@ -102,7 +102,8 @@ impl Rows {
             }
             Encoding::Text(_) => self.iter().for_each(|it| self.put_line(it, &mut data)),
         }
-        self.clear();
+        self.data.advance(self.data.len());
+        self.count = 0;
         data
     }
 
@@ -117,11 +118,6 @@ impl Rows {
             }
         }
         data.put_u8(b'\n');
-    }
-
-    pub(crate) fn clear(&mut self) {
-        self.data.advance(self.data.len());
-        self.count = 0;
     }
 }
 

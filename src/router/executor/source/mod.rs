@@ -16,7 +16,7 @@ use howdah_planner::{Bound, Combine, Merge, MultiShard, Plan};
 
 use self::part::Part;
 pub(super) use self::spool::read_only;
-use self::spool::{Spool, Spooled, no_parameters};
+use self::spool::{Spool, Spooled};
 use super::combine::{self, Collector, Input};
 use super::intermediate::{Encoding, Table};
 use super::lanes::{Access, Lanes, one_per_worker};
@@ -24,11 +24,10 @@ use super::merge::Window;
 use super::multi_shard::{anchor, exact_formats, locks_rows, tasks};
 use super::rows::prefix;
 use super::task::{Form, Parameters, Task};
-use super::{rendering, time_constant};
+use super::{single_shard_task, time_constant};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::session::Session;
-use crate::session::single_shard::{Values, shard_group};
 use crate::transaction::Block;
 
 pub(super) struct Source {
@@ -79,20 +78,10 @@ impl Source {
     ) -> Result<Self> {
         match &execution.planned.plan {
             Plan::SingleShard(plan) => {
-                let values = Values {
-                    text: execution.text,
-                    literals: execution.literals,
-                    bind: execution.bind,
-                    parameter_types: &execution.description.parameters,
-                    utf8: execution.utf8,
-                };
-                let Some(shard) = shard_group(plan, execution.catalog, &values) else {
+                let Some(task) = single_shard_task(session, execution, plan).await? else {
                     return Self::on_coordinator(session, execution, wanted).await;
                 };
-                let time = time_constant(session, plan.uses_time).await?;
-                let text = rendering(execution, shard.index, time.as_deref(), &[]).render(&plan.template)?;
-                let tasks = vec![Task::new(shard.group, text)];
-                Self::on_workers(session, execution, wanted, tasks, Window::default(), None).await
+                Self::on_workers(session, execution, wanted, vec![task], Window::default(), None).await
             }
             Plan::MultiShard(plan) => Self::multi_shard(session, execution, wanted, plan).await,
             Plan::Coordinator { .. } => Self::on_coordinator(session, execution, wanted).await,
@@ -263,7 +252,8 @@ impl Source {
             Spooled::Rows(rows, columns) => self.held = rows.iter().map(|it| prefix(it, columns)).collect(),
             Spooled::Table(table, query) => {
                 let (group, encoding) = (GroupId::COORDINATOR, &self.wanted.encoding);
-                self.parts = vec![Part::open(session, group, &query, &no_parameters(), encoding).await?];
+                self.parts =
+                    vec![Part::open(session, group, &query, &Parameters::default(), encoding).await?];
                 self.stored = Some(Stored::Table(table));
             }
         }

@@ -7,7 +7,6 @@ use howdah_pg::wire::ErrorFields;
 use super::Wanted;
 use crate::error::{Error, Result};
 use crate::executor::intermediate::{Encoding, IN_MEMORY, PORTION, Rows, Table};
-use crate::executor::task::Parameters;
 use crate::session::Session;
 
 /// Keeps rows in memory, or beyond [`IN_MEMORY`] on the coordinator.
@@ -80,10 +79,6 @@ pub(super) enum Spooled {
     /// With so many columns that are wanted.
     Rows(Rows, usize),
     Table(Table, String),
-}
-
-pub(super) fn no_parameters<'a>() -> Parameters<'a> {
-    Parameters { types: vec![], formats: vec![], values: vec![] }
 }
 
 /// A row of one column: its number.
