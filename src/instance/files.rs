@@ -2,10 +2,10 @@
 //!
 //! initdb's postgresql.conf is kept (it knows the time zone) and includes ours as its last line; ALTER
 //! SYSTEM's file is read by Postgres after both, so that what an administrator sets that way wins.
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 
+use crate::memory::resolve_percentages;
 use crate::{Error, InstanceConfig};
 
 pub(crate) fn write(config: &InstanceConfig) -> Result<(), Error> {
@@ -30,10 +30,9 @@ fn write_file(path: &std::path::Path, text: &str) -> Result<(), Error> {
 fn postgresql_conf(config: &InstanceConfig) -> String {
     let mut text =
         String::from("# Written at each start; use ALTER SYSTEM or the ServerGroup's parameters.\n");
-    let mut settings: BTreeMap<&str, String> =
-        config.settings.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
+    let mut settings = resolve_percentages(&config.settings, config.servers_sharing_memory);
     // What this crate relies on comes last and wins.
-    settings.extend(own_settings(config));
+    settings.extend(own_settings(config).map(|(name, value)| (name.to_owned(), value)));
     for (name, value) in settings {
         writeln!(text, "{name} = {}", quote(&value)).expect("writing to a String cannot fail");
     }
@@ -43,7 +42,7 @@ fn postgresql_conf(config: &InstanceConfig) -> String {
 fn own_settings(config: &InstanceConfig) -> [(&'static str, String); 13] {
     let path = |it: &std::path::Path| it.display().to_string();
     [
-        ("listen_addresses", "127.0.0.1".into()),
+        ("listen_addresses", config.listen_addresses.clone()),
         ("port", config.port.to_string()),
         ("unix_socket_directories", path(&config.socket_dir)),
         ("unix_socket_permissions", "0700".into()),

@@ -28,7 +28,7 @@ pub(crate) fn is_initialised(member_dir: &Path) -> bool {
 }
 
 async fn initdb(config: &InstanceConfig, data: &Path) -> Result<(), Error> {
-    let program = config.bin_dir.join("initdb");
+    let program = config.program("initdb");
     let mut command = Command::new(&program);
     command
         .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"])

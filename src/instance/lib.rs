@@ -10,14 +10,18 @@
 //!
 //! It does not decide what role the member has and knows no other member.
 mod config;
+pub mod control;
 mod error;
 mod files;
 mod initdb;
 mod loopback;
+mod memory;
+pub mod pods;
 mod postgres;
 pub mod processes;
 mod run;
+pub mod settings;
 
-pub use self::config::{Event, InstanceConfig, LoopbackConfig, TlsFiles};
+pub use self::config::{ControlConfig, Event, InstanceConfig, LogTarget, LoopbackConfig, TlsFiles};
 pub use self::error::Error;
 pub use self::run::{Lifeline, run};

@@ -100,7 +100,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let router_socket = dir.path().join("router.sock");
         let router = UnixListener::bind(&router_socket).unwrap();
-        let config = LoopbackConfig { listen_dir: dir.path().to_owned(), router_socket };
+        let config = LoopbackConfig { listen_dir: dir.path().to_owned(), router_socket, remote_port: None };
         let serving = tokio::spawn(Loopback::listen(&config).unwrap().serve());
 
         let mut backend = UnixStream::connect(dir.path().join(".s.PGSQL.5432")).await.unwrap();
@@ -120,8 +120,11 @@ mod tests {
     #[tokio::test]
     async fn without_a_router_the_backend_is_told_so() {
         let dir = tempfile::tempdir().unwrap();
-        let config =
-            LoopbackConfig { listen_dir: dir.path().to_owned(), router_socket: dir.path().join("nobody") };
+        let config = LoopbackConfig {
+            listen_dir: dir.path().to_owned(),
+            router_socket: dir.path().join("nobody"),
+            remote_port: None,
+        };
         let serving = tokio::spawn(Loopback::listen(&config).unwrap().serve());
         let mut backend = UnixStream::connect(dir.path().join(".s.PGSQL.5432")).await.unwrap();
         let mut answer = Vec::new();

@@ -30,7 +30,7 @@ impl Postgres {
         remove_stale_locks(config)?;
         check_configuration(config).await?;
         let log = open_log(&config.log_file())?;
-        let program = config.bin_dir.join("postgres");
+        let program = config.program("postgres");
         let mut command = Command::new(&program);
         command
             .arg("-D")
@@ -113,7 +113,7 @@ fn remove_stale_locks(config: &InstanceConfig) -> Result<(), Error> {
 
 /// Lets Postgres read its configuration and say what it does not like, before it is relied upon.
 async fn check_configuration(config: &InstanceConfig) -> Result<(), Error> {
-    let program = config.bin_dir.join("postgres");
+    let program = config.program("postgres");
     let mut command = Command::new(&program);
     command.arg("-D").arg(config.data_dir()).args(["-C", "port"]).current_dir(config.data_dir());
     command.stdin(Stdio::null());

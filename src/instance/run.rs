@@ -100,7 +100,7 @@ async fn run_once(
             status = postgres.exited() => return Ok((Some(status?), ready)),
             () = shutdown.cancelled() => {
                 info!(member = %config.name, "stopping postgres");
-                postgres.stop(&data, STOP_PATIENCE).await;
+                postgres.stop(&data, config.stop_patience).await;
                 return Ok((None, ready));
             }
             () = sleep(READY_POLL), if !ready => {
@@ -147,8 +147,6 @@ fn report(event: &Event) {
 
 const READY_POLL: Duration = Duration::from_millis(20);
 const LOCK_PATIENCE: Duration = Duration::from_secs(15);
-/// A fast shutdown writes a checkpoint, which may take a while on a slow disk.
-const STOP_PATIENCE: Duration = Duration::from_secs(30);
 /// By failures in a row: a server that ran is started again at once.
 const RESTART_DELAYS: [Duration; 5] = [
     Duration::ZERO,

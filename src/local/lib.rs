@@ -11,6 +11,7 @@
 //!
 //! Linux only: it relies on /proc, parent-death signals and file locks.
 mod binaries;
+mod connect;
 mod directory;
 mod down;
 mod error;
@@ -23,7 +24,6 @@ mod ports;
 mod psql;
 mod record;
 mod run_dir;
-mod setup;
 mod spec;
 mod state;
 mod supervisor;

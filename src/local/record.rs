@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use howdah_group::NodeName;
+pub(crate) use howdah_metadata::setup::SUPERUSER;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +50,6 @@ pub enum Login {
 }
 
 pub(crate) const FORMAT: u32 = 1;
-pub(crate) const SUPERUSER: &str = "postgres";
 
 impl Record {
     pub(crate) fn load(layout: &Layout) -> Result<Option<Self>, Error> {

@@ -26,7 +26,7 @@ use self::plan::Plan;
 pub use self::progress::Progress;
 use crate::record::Login;
 use crate::state::{MemberState, STOPPING, State, member_status, phase_name};
-use crate::{Error, UpRequest, setup};
+use crate::{Error, UpRequest};
 
 /// Runs a group until its front ends or a signal comes. The request is the first line of standard input;
 /// progress goes to standard output. The exit code is returned.
@@ -152,10 +152,10 @@ impl Supervisor {
             Action::SetUp(node) => {
                 self.observed.setup.insert(*node, Setup::Running);
                 let (node, server) = (*node, self.plan.server(*node));
-                let (setup, sender) = (self.plan.set_up(), self.sender.clone());
+                let (setup, sender) = (self.plan.set_up(node), self.sender.clone());
                 self.progress_step(format!("setting up {node}"));
                 self.tasks.spawn(async move {
-                    let result = setup::set_up(node, &server, &setup).await;
+                    let result = server.set_up(&setup).await;
                     let _ = sender.send(Event::SetUp(node, result.map_err(|it| describe(&it)))).await;
                 });
             }
@@ -165,8 +165,12 @@ impl Supervisor {
                 let (router, worker) = (self.plan.router_login(Login::Superuser), self.plan.server(node));
                 self.progress_step(format!("adding {node}"));
                 self.tasks.spawn(async move {
-                    let result = setup::register(&router, &worker).await;
-                    let _ = sender.send(Event::Registered(node, result.map_err(|it| describe(&it)))).await;
+                    let result = async {
+                        let router = router.connect().await?;
+                        howdah_metadata::register(&router, &worker.as_worker()).await
+                    };
+                    let result = result.await.map_err(|it| describe(&it));
+                    let _ = sender.send(Event::Registered(node, result)).await;
                 });
             }
             Action::Remove(node) => {
@@ -175,8 +179,12 @@ impl Supervisor {
                 let (router, worker) = (self.plan.router_login(Login::Superuser), self.plan.server(node));
                 self.progress_step(format!("removing {node}"));
                 self.tasks.spawn(async move {
-                    let result = setup::remove(&router, &worker).await;
-                    let _ = sender.send(Event::Removed(node, result.map_err(|it| describe(&it)))).await;
+                    let result = async {
+                        let router = router.connect().await?;
+                        howdah_metadata::remove(&router, &worker.as_worker()).await
+                    };
+                    let result = result.await.map_err(|it| describe(&it));
+                    let _ = sender.send(Event::Removed(node, result)).await;
                 });
             }
             Action::Stop(name) => {

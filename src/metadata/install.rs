@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use tokio_postgres::{Client, Error};
 
+use crate::quote::quote_literal;
+
 #[derive(Clone, Debug)]
 pub struct InstallConfig {
     /// Where the coordinator's instance manager serves the loopback: the directory of a Unix socket
@@ -97,8 +99,3 @@ DROP EVENT TRIGGER IF EXISTS howdah_sql_drop;";
 /// What an older version left and nothing else needs: a function that is replaced must keep its result and the names of its
 /// arguments, a view its columns. What triggers and users' views need stays and is replaced.
 const CLEAR: &str = include_str!("sql/clear.sql");
-
-/// A string constant, whatever `standard_conforming_strings` says.
-fn quote_literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
-}

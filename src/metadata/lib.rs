@@ -6,7 +6,11 @@
 //! This crate does not decide where anything runs; it only tells what is.
 
 mod install;
+mod members;
 mod parse;
+mod quote;
+pub mod setup;
 
 pub use self::install::{InstallConfig, install_coordinator, install_worker, worker_script};
+pub use self::members::{RegisteredNode, Worker, catalog_version, register, registered_nodes, remove};
 pub use self::parse::{CatalogError, parse_catalog, parse_table};

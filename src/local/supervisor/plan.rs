@@ -1,21 +1,23 @@
 //! Everything that is known before the first process starts: checked, chosen, and written down.
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::num::NonZeroU32;
 use std::time::{Duration, UNIX_EPOCH};
 
 use howdah_api::{ServerGroup, ServerGroupSpec};
 use howdah_group::{Desired, MemberName, NodeName, Setup, check_worker_count};
 use howdah_instance::processes::{self, Program};
-use howdah_instance::{InstanceConfig, LoopbackConfig, TlsFiles};
+use howdah_instance::{InstanceConfig, LogTarget, LoopbackConfig, TlsFiles};
+use howdah_metadata::setup::{self, SetUp};
 use tokio::time::{Instant, sleep};
 
 use super::child::OWN_PROGRAM;
 use super::progress::{Progress, report};
 use crate::binaries::{self, Binaries, Wanted};
+use crate::connect::{RouterLogin, Server};
 use crate::pki::{Pki, write_private};
 use crate::record::{FORMAT, Login, Record, Secrets};
 use crate::run_dir::{RunDir, fnv};
-use crate::setup::{RouterLogin, Server, SetUp};
 use crate::state::{STOPPING, State};
 use crate::{Error, Layout, UpRequest, parameters, ports, spec};
 
@@ -106,14 +108,18 @@ impl Plan {
         }
     }
 
-    pub(super) fn set_up(&self) -> SetUp {
-        SetUp {
-            database: self.record.database.clone(),
-            admin_user: self.record.admin_user.clone(),
-            admin_password: self.secrets.admin_password.clone(),
-            superuser_password: self.secrets.superuser_password.clone(),
-            loopback_dir: self.run_dir.loopback(),
-        }
+    pub(super) fn set_up(&self, node: NodeName) -> SetUp {
+        let kind = match node {
+            NodeName::Worker(_) => setup::Kind::Worker,
+            NodeName::Coordinator => setup::Kind::Coordinator(setup::Coordinator {
+                admin_password: self.secrets.admin_password.clone(),
+                superuser_password: Some(self.secrets.superuser_password.clone()),
+                loopback_dir: self.run_dir.loopback(),
+                host: "localhost".into(),
+                port: self.record.ports[&node],
+            }),
+        };
+        SetUp { database: self.record.database.clone(), admin_user: self.record.admin_user.clone(), kind }
     }
 
     /// Databases that this build has set up before need not be looked at again.
@@ -132,16 +138,23 @@ impl Plan {
         let loopback = LoopbackConfig {
             listen_dir: self.run_dir.loopback(),
             router_socket: self.run_dir.router_loopback(),
+            remote_port: None,
         };
         InstanceConfig {
             name: format!("{}/{node}", self.record.name),
-            bin_dir: self.record.postgres_bin.clone(),
+            bin_dir: Some(self.record.postgres_bin.clone()),
+            postgres_major: Some(self.record.postgres_major),
             member_dir: self.layout.member(MemberName::Postgres(node)),
             socket_dir: self.run_dir.node(node),
+            listen_addresses: "127.0.0.1".into(),
             port: self.record.ports[&node],
             tls: TlsFiles { certificate: identity.certificate, key: identity.key, ca: self.pki.ca() },
             settings: parameters::settings(&self.group.spec, node),
+            servers_sharing_memory: NonZeroU32::MIN.saturating_add(self.spec().workers.count),
             loopback: (node == NodeName::Coordinator).then_some(loopback),
+            control: None,
+            log: LogTarget::File,
+            stop_patience: STOP_PATIENCE,
         }
     }
 }
@@ -351,5 +364,7 @@ fn fingerprint() -> String {
 }
 
 pub(crate) const DEFAULT_PORT: u16 = 9700;
+/// For the last checkpoint of a server.
+const STOP_PATIENCE: Duration = Duration::from_secs(30);
 const RUNNING_PATIENCE: Duration = Duration::from_secs(2);
 const STOPPING_PATIENCE: Duration = Duration::from_secs(60);

@@ -13,8 +13,8 @@ use tokio::time::{sleep, timeout};
 use super::Event;
 use super::child::{Child, ended, spawn};
 use super::plan::Plan;
+use crate::connect::{RouterLogin, Server};
 use crate::record::{Login, SUPERUSER};
-use crate::setup::{RouterLogin, Server};
 use crate::{Error, ports};
 
 /// Starts the router; it is ready when it answers a query of the administrator.
