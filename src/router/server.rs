@@ -10,6 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use howdah_catalog::GroupId;
@@ -22,6 +23,7 @@ use crate::config::NodeAddress;
 use crate::duplex::Duplex;
 use crate::error::{Error, Result};
 use crate::loopback::Lease;
+use crate::pool::Rank;
 use crate::prepared::PreparedStatements;
 use crate::settings::Settings;
 use crate::stream::Stream;
@@ -62,15 +64,34 @@ pub(crate) struct ServerConnection {
     notifications: u64,
     /// It may hold state of one session, and is not for another.
     tainted: bool,
-    /// The session that used it last.
-    owner: u64,
-    /// It may remember what `currval` and `lastval` of that session are.
-    has_sequences: bool,
+    /// What its backend may remember of sequences, and when something was likely added to it.
+    sequences: Option<(SequenceMemory, Option<Instant>)>,
     /// The backend as cancel requests see it; see the `cancel` module.
     target: Arc<Target>,
     /// Of the session that holds a backend of the coordinator: its live tables lead to that session.
     pub(crate) lease: Option<Lease>,
 }
+
+/// What one backend remembers of sequences for one session: the answers of `currval` and `lastval`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct SequenceMemory {
+    pub(crate) session: u64,
+    /// Of the session's: only the newest can answer.
+    pub(crate) number: u64,
+}
+
+/// Whether a statement draws from sequences.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) enum Draws {
+    No,
+    /// Nothing in it says so, but rules and defaults are not seen here.
+    Perhaps,
+    Likely,
+}
+
+/// How long nobody else is given a backend that has drawn for a session, while another may be had. Clients that ask for `lastval`
+/// do so right behind their INSERT.
+const SEQUENCES_KEPT: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Expected {
@@ -107,8 +128,7 @@ impl ServerConnection {
             broken: false,
             notifications: 0,
             tainted: false,
-            owner: 0,
-            has_sequences: false,
+            sequences: None,
             target: Arc::new(Target::new(startup.address, CancelKey { pid: 0, secret: Box::default() })),
             lease: None,
         };
@@ -448,25 +468,28 @@ impl ServerConnection {
         self.tainted
     }
 
-    /// Begins to serve a session. What another one drew from sequences is forgotten first.
-    pub(crate) fn lend_to(&mut self, session: u64) {
-        if std::mem::replace(&mut self.owner, session) != session && std::mem::take(&mut self.has_sequences) {
+    /// Begins to serve a session. What its backend remembers of sequences is forgotten first, unless that is this session's memory.
+    pub(crate) fn lend_to(&mut self, memory: SequenceMemory) {
+        if self.sequences.take_if(|it| it.0 != memory).is_some() {
             self.queue_prologue("DISCARD SEQUENCES");
         }
     }
 
     /// How well it suits a session: best is the one that remembers what the session drew from sequences, worst are those that
-    /// remember what others drew, and settings that need not be sent are welcome. `None`: not at all, because it knows a
-    /// setting of users that this session never made, and RESET would leave it empty rather than unknown.
-    pub(crate) fn rank_for(&self, session: u64, settings: &Settings) -> Option<u8> {
+    /// remember what others drew, and settings that need not be sent are welcome. What another session drew a moment ago
+    /// it may ask for next. Unfit is what knows a setting of users that this session never made: RESET would leave it
+    /// empty rather than unknown.
+    pub(crate) fn rank_for(&self, memory: SequenceMemory, settings: &Settings) -> Rank {
         if self.placeholders.iter().any(|it| settings.get(it).is_none()) {
-            return None;
+            return Rank::Unfit;
         }
-        let own = self.owner == session;
-        Some(match self.has_sequences {
-            true if own => 4,
-            foreign => 2 * u8::from(self.applied.is_same(settings)) + u8::from(!foreign),
-        })
+        let same = 2 * u8::from(self.applied.is_same(settings));
+        match self.sequences {
+            Some((own, _)) if own == memory => Rank::Fit(4),
+            Some((_, Some(drawn))) if drawn.elapsed() < SEQUENCES_KEPT => Rank::Reserved,
+            Some(_) => Rank::Fit(same),
+            None => Rank::Fit(same + 1),
+        }
     }
 
     /// It is closed instead of being lent again.
@@ -474,9 +497,20 @@ impl ServerConnection {
         self.broken = true;
     }
 
-    /// A statement that may draw from sequences runs on it.
-    pub(crate) fn note_sequences(&mut self, draws: bool) {
-        self.has_sequences |= draws;
+    /// A statement that may draw from sequences runs on it. Beside this backend none remembers the session's draws any more:
+    /// it could not tell the last one.
+    pub(crate) fn note_draws(&mut self, draws: Draws, memory: &mut SequenceMemory) {
+        if draws == Draws::No {
+            return;
+        }
+        let likely = (draws == Draws::Likely).then(Instant::now);
+        match &mut self.sequences {
+            Some((own, at)) if own == memory => *at = likely.or(*at),
+            other => {
+                memory.number += 1;
+                *other = Some((*memory, likely));
+            }
+        }
     }
 
     /// Keeps the books on messages that say something of the connection itself. Every message passes here.

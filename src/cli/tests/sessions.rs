@@ -143,6 +143,34 @@ fn sequences_are_remembered(group: &LocalGroup) {
         assert_eq!(rows(&mut one, "SELECT currval('drawn_id_seq')"), mine, "{round}");
         assert_eq!(rows(&mut one, "SELECT lastval()"), mine, "{round}");
     }
+    // Right behind its INSERT, a session that never asked before is answered as well, whatever others do meanwhile.
+    let mut others: Vec<Client> = (0..3).map(|_| group.connect().expect("a connection")).collect();
+    for round in 0..10 {
+        let mut fresh = group.connect().expect("a connection");
+        let mine = rows(&mut fresh, "INSERT INTO drawn (k) VALUES (1) RETURNING id");
+        for other in &mut others {
+            run(other, "INSERT INTO drawn (k) VALUES (2), (3)");
+            run(other, "BEGIN; SELECT count(*) FROM pg_class");
+        }
+        assert_eq!(rows(&mut fresh, "SELECT lastval()"), mine, "{round}");
+        assert_eq!(
+            rows(&mut fresh, "SELECT currval(pg_get_serial_sequence('drawn', 'id'))"),
+            mine,
+            "{round}"
+        );
+        others.iter_mut().for_each(|it| run(it, "COMMIT"));
+    }
+    // What a transaction drew is gone with it, and setval moves what comes next.
+    run(&mut one, "SELECT setval('drawn_id_seq', 1000)");
+    run(&mut other, "BEGIN; INSERT INTO drawn (k) VALUES (1); ROLLBACK");
+    let next = "INSERT INTO drawn (k) VALUES (7) RETURNING id";
+    assert_eq!(rows(&mut other, next), [[Some("1002".to_owned())]]);
+    run(&mut one, "SELECT setval('drawn_id_seq', 5000, false)");
+    assert_eq!(rows(&mut other, next), [[Some("5000".to_owned())]]);
+    run(&mut one, "ALTER SEQUENCE drawn_id_seq RESTART WITH 7000");
+    assert_eq!(rows(&mut other, next), [[Some("7000".to_owned())]]);
+    run(&mut one, "TRUNCATE drawn RESTART IDENTITY");
+    assert_eq!(rows(&mut other, next), [[Some("1".to_owned())]]);
     let mut third = group.connect().expect("a connection");
     assert_eq!(third.simple("SELECT lastval()").expect("an answer").sqlstate(), "55000", "of nobody else's");
 }

@@ -22,7 +22,7 @@ use super::rows::{Field, RowError, Rows};
 use super::shard_rows::{Burst, ShardRows};
 use crate::error::{Error, Result};
 use crate::executor::{KeyValue, hash, null_key, shard_of};
-use crate::server::error_fields;
+use crate::server::{Draws, error_fields};
 use crate::session::Session;
 use crate::settings::{literal, quote_identifier};
 
@@ -228,8 +228,7 @@ impl CopyFrom {
         }
         let list: Vec<&str> = self.computed.iter().map(|it| it.1.as_str()).collect();
         let query = format!("SELECT {} FROM pg_catalog.generate_series(1, {rows})", list.join(", "));
-        let coordinator = session.participant(GroupId::COORDINATOR).await?;
-        coordinator.note_sequences(true);
+        let coordinator = session.coordinator_for(Draws::Likely).await?;
         coordinator.queue_query(&query);
         coordinator.flush().await?;
         Ok(session.coordinator_rows().await?.into_iter().flatten().collect())

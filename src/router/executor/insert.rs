@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use howdah_catalog::{GroupId, Table};
+use howdah_catalog::Table;
 use howdah_pg::wire::frontend;
 use howdah_planner::{InsertValues, Template};
 
@@ -12,6 +12,7 @@ use super::task::{Parameters, Task};
 use super::{rendering, time_constant};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
+use crate::server::Draws;
 use crate::session::Session;
 use crate::session::single_shard::Rendering;
 
@@ -51,8 +52,7 @@ pub(super) async fn compute(
         Ok(format!("SELECT {}", texts.collect::<Result<Vec<_>>>()?.join(", ")))
     });
     let queries: Vec<String> = queries.collect::<Result<_>>()?;
-    let coordinator = session.participant(GroupId::COORDINATOR).await?;
-    coordinator.note_sequences(true);
+    let coordinator = session.coordinator_for(Draws::Likely).await?;
     for query in &queries {
         let parameters = Parameters::on_coordinator(execution);
         let buffer = coordinator.buffer();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use howdah_catalog::GroupId;
 use tokio::sync::oneshot;
 
-use super::lender::{Lender, Lent, LoanId, Term};
+use super::lender::{Lender, Lent, LoanId, Rank, Term};
 use super::loan::{PooledConnection, Slot};
 use super::quota::Quota;
 use crate::config::NodeAddress;
@@ -56,7 +56,7 @@ impl Pool {
     pub(super) fn take_or_wait(
         self: &Arc<Self>,
         term: Term,
-        rank: impl Fn(&ServerConnection) -> Option<u8>,
+        rank: impl Fn(&ServerConnection) -> Rank,
     ) -> Result<Turn> {
         let mut lender = self.lock();
         if let Some(lent) = lender.take(term, &self.quota, |it| rank(it), Instant::now()) {
@@ -75,7 +75,7 @@ impl Pool {
     pub(super) fn take_spare(
         self: &Arc<Self>,
         most: usize,
-        rank: impl Fn(&ServerConnection) -> Option<u8>,
+        rank: impl Fn(&ServerConnection) -> Rank,
     ) -> Option<Grant> {
         let lent = self.lock().spare(most, &self.quota, |it| rank(it), Instant::now());
         lent.map(|it| self.grant(it))

@@ -20,6 +20,17 @@ pub(crate) enum Term {
     Open,
 }
 
+/// How well an idle connection suits who asks for one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Rank {
+    /// The more the better.
+    Fit(u8),
+    /// Better left to another.
+    Reserved,
+    /// Only to be closed, to make room.
+    Unfit,
+}
+
 /// `C` is a connection, `G` what a waiter is sent.
 pub(super) struct Lender<C, G> {
     /// The one used last comes last: the caches of its backend are the warmest.
@@ -79,13 +90,13 @@ impl<C, G> Lender<C, G> {
         }
     }
 
-    /// A loan at once, if nobody has to be waited for. Of the idle connections it is the one of the highest rank, and of those
-    /// the one used last. One without rank is lent only if no other may be opened.
+    /// A loan at once, if nobody has to be waited for. Of the idle connections it is the one that fits best, and of those
+    /// the one used last. The others are lent only if no other may be opened.
     pub(super) fn take(
         &mut self,
         term: Term,
         quota: &Quota,
-        rank: impl Fn(&C) -> Option<u8>,
+        rank: impl Fn(&C) -> Rank,
         now: Instant,
     ) -> Option<Lent<C>> {
         let has_turn = match term {
@@ -100,8 +111,8 @@ impl<C, G> Lender<C, G> {
         if !has_turn {
             return None;
         }
-        let best = self.best(rank);
-        self.lend(best, term, quota, now)
+        let (best, last_resort) = self.choose(rank);
+        self.lend(best, last_resort, term, quota, now)
     }
 
     /// A loan beyond the one that a session needs: nobody waits for it, nor is it what others wait for.
@@ -109,28 +120,41 @@ impl<C, G> Lender<C, G> {
         &mut self,
         most: usize,
         quota: &Quota,
-        rank: impl Fn(&C) -> Option<u8>,
+        rank: impl Fn(&C) -> Rank,
         now: Instant,
     ) -> Option<Lent<C>> {
         if most <= self.loans.len() || 0 < self.count_waiting() {
             return None;
         }
-        let best = self.best(rank);
-        self.lend(best, Term::Open, quota, now)
+        let (best, last_resort) = self.choose(rank);
+        self.lend(best, last_resort, Term::Open, quota, now)
     }
 
-    fn best(&self, rank: impl Fn(&C) -> Option<u8>) -> Option<usize> {
-        let ranked = self.idle.iter().enumerate().filter_map(|(at, it)| Some((rank(&it.connection)?, at)));
-        ranked.max().map(|it| it.1)
+    /// What suits best, and what is taken if no connection may be opened: the reserve of longest ago, or what is to be closed.
+    fn choose(&self, rank: impl Fn(&C) -> Rank) -> (Option<usize>, Option<usize>) {
+        let (mut best, mut reserved) = (None, None);
+        for (at, idle) in self.idle.iter().enumerate() {
+            match rank(&idle.connection) {
+                Rank::Fit(rank) => best = best.max(Some((rank, at))),
+                Rank::Reserved => reserved = reserved.or(Some(at)),
+                Rank::Unfit => {}
+            }
+        }
+        (best.map(|it| it.1), reserved.or((!self.idle.is_empty()).then_some(0)))
     }
 
-    fn lend(&mut self, idle: Option<usize>, term: Term, quota: &Quota, now: Instant) -> Option<Lent<C>> {
-        let connection = match idle {
+    fn lend(
+        &mut self,
+        best: Option<usize>,
+        last_resort: Option<usize>,
+        term: Term,
+        quota: &Quota,
+        now: Instant,
+    ) -> Option<Lent<C>> {
+        let connection = match best {
             Some(at) => Some(self.idle.remove(at).connection),
             None if quota.take() => None,
-            // It suits the borrower only to be closed.
-            None if !self.idle.is_empty() => Some(self.idle.remove(0).connection),
-            None => return None,
+            None => Some(self.idle.remove(last_resort?).connection),
         };
         self.next_id += 1;
         let id = LoanId(self.next_id);
@@ -173,7 +197,7 @@ impl<C, G> Lender<C, G> {
                 self.leave_queue(at);
                 continue;
             }
-            let lent = self.lend(self.idle.len().checked_sub(1), term, quota, now)?;
+            let lent = self.lend(self.idle.len().checked_sub(1), None, term, quota, now)?;
             return self.leave_queue(at).map(|it| (it.sender, lent));
         }
     }
@@ -234,7 +258,7 @@ mod tests {
     type Books = Lender<&'static str, ()>;
 
     fn take(books: &mut Books, term: Term, quota: &Quota, now: Instant) -> Option<Lent<&'static str>> {
-        books.take(term, quota, |_| Some(0), now)
+        books.take(term, quota, |_| Rank::Fit(0), now)
     }
 
     #[test]
@@ -308,7 +332,8 @@ mod tests {
         for connection in ["a1", "b1", "a2", "b2"] {
             books.put(connection, now);
         }
-        let best = books.take(Term::Open, &quota, |it| Some(u8::from(it.starts_with('a'))), now).unwrap();
+        let best =
+            books.take(Term::Open, &quota, |it| Rank::Fit(u8::from(it.starts_with('a'))), now).unwrap();
         assert_eq!(best.connection, Some("a2"));
         assert_eq!(books.take_idle(Duration::ZERO, now), ["a1", "b1", "b2"]);
     }
@@ -318,8 +343,18 @@ mod tests {
         let mut books = Books::new(9);
         assert!(quota.take());
         books.put("used", now);
-        let unfit = |_: &&str| None;
+        let unfit = |_: &&str| Rank::Unfit;
         assert_eq!(books.take(Term::Open, &quota, unfit, now).unwrap().connection, None);
         assert_eq!(books.take(Term::Open, &quota, unfit, now).unwrap().connection, Some("used"));
+    }
+
+    #[test]
+    fn the_reserve_of_longest_ago_is_lent_at_the_limit() {
+        let (quota, now) = (Quota::new(1), Instant::now());
+        let mut books = Books::new(9);
+        ["unfit", "old", "new"].iter().for_each(|it| books.put(it, now));
+        let rank = |it: &&str| if *it == "unfit" { Rank::Unfit } else { Rank::Reserved };
+        assert_eq!(books.take(Term::Open, &quota, rank, now).unwrap().connection, None);
+        assert_eq!(books.take(Term::Open, &quota, rank, now).unwrap().connection, Some("old"));
     }
 }

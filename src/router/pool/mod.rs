@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::server::{ServerConnection, Startup};
 
 pub(crate) use self::core_pool::Pool;
-pub(crate) use self::lender::Term;
+pub(crate) use self::lender::{Rank, Term};
 pub(crate) use self::loan::PooledConnection;
 
 /// All pools of a router.
@@ -64,15 +64,15 @@ impl Pools {
     /// that it has none of their settings.
     pub(crate) async fn acquire(&self, group: GroupId, user: &str) -> Result<PooledConnection> {
         let pool = self.pool(CoreId::ROUTER, group, user, &self.database);
-        self.acquire_from(&pool, Term::Open, |_| Some(0)).await
+        self.acquire_from(&pool, Term::Open, |_| Rank::Fit(0)).await
     }
 
-    /// A connection of a pool; of those that are idle, one of the highest rank. Those of none are closed, if there is no other.
+    /// A connection of a pool; of those that are idle, one that fits best. Unfit ones are closed, if there is no other.
     pub(crate) async fn acquire_from(
         &self,
         pool: &Arc<Pool>,
         term: Term,
-        rank: impl Fn(&ServerConnection) -> Option<u8> + Copy,
+        rank: impl Fn(&ServerConnection) -> Rank + Copy,
     ) -> Result<PooledConnection> {
         if self.addresses.may_have_changed() {
             self.follow_addresses();
@@ -86,7 +86,7 @@ impl Pools {
                 Grant::Slot(slot) => return self.open(pool, slot).await,
                 Grant::Connection(connection) => connection,
             };
-            if rank(&connection).is_none() {
+            if rank(&connection) == Rank::Unfit {
                 connection.retire();
                 continue;
             }
@@ -105,7 +105,7 @@ impl Pools {
         &self,
         pool: &Arc<Pool>,
         most: Option<usize>,
-        rank: impl Fn(&ServerConnection) -> Option<u8> + Copy,
+        rank: impl Fn(&ServerConnection) -> Rank + Copy,
     ) -> Option<Grant> {
         let part = (self.config.max_per_node / 2 / self.cores).max(1);
         let most = most.map_or(part, |it| it.min(part));
@@ -114,7 +114,7 @@ impl Pools {
                 Grant::Connection(connection) => connection,
                 slot => return Some(slot),
             };
-            if rank(&connection).is_none() {
+            if rank(&connection) == Rank::Unfit {
                 connection.retire();
             } else if connection.is_alive() {
                 return Some(Grant::Connection(connection));

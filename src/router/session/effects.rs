@@ -6,22 +6,24 @@
 use howdah_catalog::Catalog;
 use howdah_sql::{Kind, NodeEnum, NodeRef, Statement};
 
+use crate::server::Draws;
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Effects {
     /// Settings, temporary objects, locks, cursors and the like may be different after it.
     pub(crate) may_change_session: bool,
     /// May run code of users or ours, which may reach live tables: it needs a transaction around it.
     pub(crate) runs_code: bool,
-    /// Calls nextval, currval and the like: the backend remembers, and answers of its memory.
-    pub(crate) uses_sequences: bool,
+    /// Whether it draws from sequences, as far as it can be seen: the backend remembers that.
+    draws: Draws,
     /// Calls currval or lastval: the session wants its backend to remember from now on.
     pub(crate) asks_sequences: bool,
 }
 
 impl Effects {
     pub(crate) const NONE: Self =
-        Self { may_change_session: false, runs_code: false, uses_sequences: false, asks_sequences: false };
-    pub(crate) const UNKNOWN: Self = Self { may_change_session: true, uses_sequences: true, ..Self::NONE };
+        Self { may_change_session: false, runs_code: false, draws: Draws::No, asks_sequences: false };
+    pub(crate) const UNKNOWN: Self = Self { may_change_session: true, draws: Draws::Likely, ..Self::NONE };
 
     pub(crate) fn of(statement: &Statement, catalog: &Catalog) -> Self {
         let mut effects = Self { may_change_session: is_suspect(statement), ..Self::NONE };
@@ -33,19 +35,32 @@ impl Effects {
                 effects.may_change_session |= changes_session(name);
                 effects.runs_code |= is_ours(name) || is_user_function(name, catalog);
                 effects.asks_sequences |= matches!(name, "currval" | "lastval");
-                effects.uses_sequences |= effects.asks_sequences || matches!(name, "nextval" | "setval");
+                if matches!(name, "nextval" | "setval") || is_user_function(name, catalog) {
+                    effects.draws = Draws::Likely;
+                }
+            }
+            if matches!(node, NodeRef::SetToDefault(_) | NodeRef::InsertStmt(_) | NodeRef::MergeStmt(_)) {
+                effects.draws = Draws::Likely;
             }
         });
+        if matches!(statement.kind(), Kind::CopyFrom | Kind::Call | Kind::Do | Kind::Execute) {
+            effects.draws = Draws::Likely;
+        }
         effects.may_change_session |= effects.runs_code;
         effects.runs_code &= statement.kind().is_plannable() || *statement.kind() == Kind::CreateTableAs;
         if known.is_err() { Self::UNKNOWN } else { effects }
+    }
+
+    /// Whether it draws from sequences: rules and triggers may, where it writes.
+    pub(crate) fn draws(self, writes: bool) -> Draws {
+        self.draws.max(if writes { Draws::Perhaps } else { Draws::No })
     }
 
     fn and(self, other: Self) -> Self {
         Self {
             may_change_session: self.may_change_session || other.may_change_session,
             runs_code: self.runs_code || other.runs_code,
-            uses_sequences: self.uses_sequences || other.uses_sequences,
+            draws: self.draws.max(other.draws),
             asks_sequences: self.asks_sequences || other.asks_sequences,
         }
     }

@@ -50,10 +50,8 @@ impl Session {
                 refreshes => self.pipeline.refresh |= refreshes,
             }
             self.asks_sequences |= analyzed.effects.asks_sequences;
-            if group == COORDINATOR
-                && let Some(connection) = self.transaction.opened(COORDINATOR)
-            {
-                connection.note_sequences(analyzed.may_write() || analyzed.effects.uses_sequences);
+            if group == COORDINATOR {
+                self.coordinator_for(analyzed.effects.draws(analyzed.may_write())).await?;
             }
             if group == COORDINATOR && analyzed.may_write() && matches!(analyzed.route, Route::Local) {
                 self.transaction.mark_writer(COORDINATOR);

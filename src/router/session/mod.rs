@@ -43,7 +43,7 @@ use crate::error::{Error, MissingShard, Result};
 use crate::loopback::{self, Live};
 use crate::pool::{Pool, PooledConnection, Term};
 use crate::router::Router;
-use crate::server::{Message, ServerConnection};
+use crate::server::{Draws, Message, SequenceMemory, ServerConnection};
 use crate::settings::Settings;
 use crate::startup::fatal;
 use crate::transaction::Transaction;
@@ -64,6 +64,8 @@ pub(crate) struct Session {
     pub(crate) database: Arc<str>,
     /// Of the sessions of this router.
     id: u64,
+    /// Where its draws from sequences are remembered.
+    sequences: SequenceMemory,
     /// Where it runs, and where its server connections are.
     core: CoreId,
     /// The pools that it has used.
@@ -123,10 +125,10 @@ impl Session {
             return Ok(pinned);
         }
         let pool = self.pool(group);
-        let rank = |it: &ServerConnection| it.rank_for(self.id, &self.settings);
+        let rank = |it: &ServerConnection| it.rank_for(self.sequences, &self.settings);
         let mut connection = self.router.pools.acquire_from(&pool, term, rank).await?;
         connection.attach(&self.cancel.targets);
-        connection.lend_to(self.id);
+        connection.lend_to(self.sequences);
         if group == GroupId::COORDINATOR {
             let pid = connection.pid();
             connection.lease = Some(self.router.registry.register(pid, self.loopback_sender.clone()));
@@ -147,14 +149,24 @@ impl Session {
     ) -> Option<impl Future<Output = Result<PooledConnection>> + Send + use<>> {
         let router = self.router.clone();
         let pool = router.pools.pool(self.core, group, &self.user, &self.database);
-        let spare = router.pools.spare(&pool, most, |it| it.rank_for(self.id, &self.settings))?;
-        let (session, targets) = (self.id, self.cancel.targets.clone());
+        let spare = router.pools.spare(&pool, most, |it| it.rank_for(self.sequences, &self.settings))?;
+        let (memory, targets) = (self.sequences, self.cancel.targets.clone());
         Some(async move {
             let mut connection = router.pools.open_spare(&pool, spare).await?;
             connection.attach(&targets);
-            connection.lend_to(session);
+            connection.lend_to(memory);
             Ok(connection)
         })
+    }
+
+    /// The coordinator's connection, for a statement that draws from sequences.
+    pub(crate) async fn coordinator_for(&mut self, draws: Draws) -> Result<&mut ServerConnection> {
+        self.participant(GroupId::COORDINATOR).await?;
+        let Some(connection) = self.transaction.opened(GroupId::COORDINATOR) else {
+            return Err(Error::Internal("no coordinator connection was opened".to_owned()));
+        };
+        connection.note_draws(draws, &mut self.sequences);
+        Ok(connection)
     }
 
     fn pool(&mut self, group: GroupId) -> Arc<Pool> {

@@ -187,9 +187,8 @@ impl Session {
         let pipelines = refreshes && !may_copy(text);
         let refresh = pipelines.then(|| self.refresh_query());
         self.asks_sequences |= effects.asks_sequences;
-        let connection = self.participant(group).await?;
+        let connection = self.coordinator_for(effects.draws(writes)).await?;
         connection.taint(refreshes || connection.is_tainted());
-        connection.note_sequences(writes || effects.uses_sequences);
         connection.queue_query_bytes(text);
         if let Some(refresh) = &refresh {
             connection.queue_query(refresh);

@@ -10,6 +10,7 @@ use howdah_sql::{Kind, NodeEnum, NodeRef, Statement, Token, quote_literal};
 
 use super::Session;
 use crate::error::Result;
+use crate::server::Draws;
 use crate::settings::literal;
 
 impl Session {
@@ -58,8 +59,7 @@ impl Session {
             values.join(", "),
             execute.list
         );
-        let connection = self.participant(GroupId::COORDINATOR).await?;
-        connection.note_sequences(true);
+        let connection = self.coordinator_for(Draws::Likely).await?;
         connection.queue_query(&query);
         connection.flush().await?;
         self.transaction.mark_writer(GroupId::COORDINATOR);

@@ -15,6 +15,7 @@ use crate::cores::CoreId;
 use crate::error::{Error, Result};
 use crate::pool::Term;
 use crate::router::Router;
+use crate::server::SequenceMemory;
 use crate::settings::Settings;
 use crate::startup::{Wishes, fatal};
 use crate::transaction::Transaction;
@@ -78,6 +79,7 @@ impl Session {
             user: wishes.user.as_str().into(),
             database: wishes.database.as_str().into(),
             id,
+            sequences: SequenceMemory { session: id, number: 0 },
             core,
             pools: Vec::new(),
             client,

@@ -13,7 +13,7 @@ use crate::execution::Execution;
 use crate::executor::intermediate::Encoding;
 use crate::executor::rendering;
 use crate::executor::task::Parameters;
-use crate::server::{Message, error_fields};
+use crate::server::{Draws, Message, error_fields};
 use crate::session::Session;
 
 /// The types of a query's columns.
@@ -58,8 +58,7 @@ pub(super) async fn compute(
     let list = list.collect::<Result<Vec<_>>>()?.join(", ");
     let query = format!("SELECT {list} FROM pg_catalog.generate_series(1, {rows})");
     let parameters = Parameters::on_coordinator(execution);
-    let coordinator = session.participant(GroupId::COORDINATOR).await?;
-    coordinator.note_sequences(true);
+    let coordinator = session.coordinator_for(Draws::Likely).await?;
     let buffer = coordinator.buffer();
     frontend::put_parse(buffer, b"", query.as_bytes(), &parameters.types);
     let values = parameters.values.iter().copied();

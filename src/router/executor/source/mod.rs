@@ -27,6 +27,7 @@ use super::task::{Form, Parameters, Task};
 use super::{single_shard_task, time_constant};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
+use crate::server::Draws;
 use crate::session::Session;
 use crate::transaction::Block;
 
@@ -163,7 +164,7 @@ impl Source {
         session.live.statement(execution.text);
         let coordinator = GroupId::COORDINATOR;
         let part = Part::open(session, coordinator, &text, &parameters, &wanted.encoding).await?;
-        session.participant(coordinator).await?.note_sequences(true);
+        session.coordinator_for(Draws::Likely).await?;
         let runs_code = execution.planned.plan.writes();
         if runs_code {
             session.transaction.mark_writer(coordinator);
