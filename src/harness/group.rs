@@ -148,6 +148,24 @@ impl LocalGroup {
         found.with_context(|| format!("member {name}"))
     }
 
+    /// What a member has in memory now, in bytes.
+    pub fn memory(&self, member: &str) -> anyhow::Result<u64> {
+        self.memory_line(member, "VmRSS:")
+    }
+
+    /// The most that a member ever had.
+    pub fn peak_memory(&self, member: &str) -> anyhow::Result<u64> {
+        self.memory_line(member, "VmHWM:")
+    }
+
+    fn memory_line(&self, member: &str, name: &str) -> anyhow::Result<u64> {
+        let pid = self.member(member)?.pid.context("it runs")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|it| it.strip_prefix(name)).context("a line of its status")?;
+        let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kilobytes << 10)
+    }
+
     /// A connection to a node's own socket, past the router.
     pub fn connect_member(&self, name: &str, user: &str) -> anyhow::Result<Client> {
         let port = self.member(name)?.port.context("a port")?;

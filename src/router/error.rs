@@ -38,6 +38,8 @@ pub enum Error {
     UndefinedPortal(String),
     #[error("{0}")]
     LimitExceeded(String),
+    #[error("the statement is {bytes} bytes long, and at most {most} are possible here")]
+    StatementTooLong { bytes: usize, most: usize },
     #[error("could not connect to node group {group}: {reason}")]
     Connect { group: GroupId, reason: String },
     #[error("lost the connection to node group {group}: {reason}")]
@@ -84,7 +86,7 @@ impl Error {
             Self::ProtocolViolation(_) => SqlState::PROTOCOL_VIOLATION,
             Self::UndefinedStatement(_) => SqlState::INVALID_SQL_STATEMENT_NAME,
             Self::UndefinedPortal(_) => SqlState::INVALID_CURSOR_NAME,
-            Self::LimitExceeded(_) => SqlState::PROGRAM_LIMIT_EXCEEDED,
+            Self::LimitExceeded(_) | Self::StatementTooLong { .. } => SqlState::PROGRAM_LIMIT_EXCEEDED,
             Self::Connect { .. } => SqlState::SQLCLIENT_UNABLE_TO_ESTABLISH_SQLCONNECTION,
             Self::ConnectionLost { .. } | Self::ClientGone(_) => SqlState::CONNECTION_FAILURE,
             Self::PoolTimeout(_) | Self::PoolOverrun(_) => SqlState::TOO_MANY_CONNECTIONS,
@@ -109,6 +111,9 @@ impl Error {
         if let Self::NotSupported { detail, hint, .. } = self {
             detail.iter().for_each(|it| fields.set(Field::Detail, it.as_str()));
             hint.iter().for_each(|it| fields.set(Field::Hint, it.as_str()));
+        }
+        if let Self::StatementTooLong { .. } = self {
+            fields.set(Field::Hint, "Load many rows with COPY, or split the statement into several.");
         }
         if let Self::Planner(error) = self {
             error.detail().into_iter().for_each(|it| fields.set(Field::Detail, it));

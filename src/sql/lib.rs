@@ -8,6 +8,7 @@
 mod identifier;
 mod kind;
 mod lexer;
+mod mentions;
 mod relation;
 mod shape;
 mod split;
@@ -20,6 +21,7 @@ pub use pg_query::{Node, NodeEnum, NodeRef};
 
 pub use self::identifier::{quote_identifier, quote_literal};
 pub use self::kind::{Kind, TransactionKind};
+pub use self::mentions::{is_query, may_mention};
 pub use self::relation::{RelationName, RelationNames, relation_names};
 pub use self::shape::{Literal, LiteralKind, Shape, shape};
 pub use self::split::split_statements;

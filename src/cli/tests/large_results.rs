@@ -23,10 +23,10 @@ fn results_larger_than_the_routers_memory() {
         group: group.connect().expect("a connection"),
     };
     set_up(&mut pair);
-    let before = resident(&group);
+    let before = group.memory("router").expect("its memory");
     combine_queries(&mut pair);
     inserts(&mut pair);
-    let grown = peak(&group).saturating_sub(before);
+    let grown = group.peak_memory("router").expect("its memory").saturating_sub(before);
     println!("the router grew by {} MB", grown >> 20);
     assert!(grown < GROWTH, "the router grew by {} MB", grown >> 20);
     read_only_transactions_and_savepoints(&mut pair);
@@ -217,21 +217,4 @@ fn run(client: &mut Client, sql: &str) {
 fn fails(client: &mut Client, sql: &str, code: &str) {
     let reply = client.simple(sql).expect("an answer");
     assert_eq!(reply.error.map(|it| it.sqlstate).as_deref(), Some(code), "{sql}");
-}
-
-fn resident(group: &LocalGroup) -> u64 {
-    memory(group, "VmRSS:")
-}
-
-fn peak(group: &LocalGroup) -> u64 {
-    memory(group, "VmHWM:")
-}
-
-/// A line of the router's /proc/PID/status, in bytes.
-fn memory(group: &LocalGroup, name: &str) -> u64 {
-    let pid = group.member("router").expect("the router").pid.expect("it runs");
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
-    let line = status.lines().find_map(|it| it.strip_prefix(name)).expect("a line");
-    let kilobytes: u64 = line.trim().trim_end_matches(" kB").parse().expect("a number");
-    kilobytes << 10
 }

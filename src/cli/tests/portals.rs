@@ -137,10 +137,7 @@ async fn without_a_block(client: &Client) {
 
 /// Memory of the router, in kB.
 fn resident(group: &LocalGroup) -> u64 {
-    let pid = group.member("router").expect("a router").pid.expect("its process");
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
-    let line = status.lines().find_map(|it| it.strip_prefix("VmRSS:")).expect("its memory");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+    group.memory("router").expect("its memory") >> 10
 }
 
 async fn run(client: &Client, sql: &str) {

@@ -296,11 +296,27 @@ impl Session {
         let Some(text) = str::from_utf8(text).ok().filter(|it| self.utf8 || it.is_ascii()) else {
             return Ok(Analyzed::unread());
         };
+        if self.router.config.limits.statement_bytes < text.len() {
+            return self.leave_unread(text, catalog);
+        }
         let Ok(mut statements) = howdah_sql::parse(text) else { return Ok(Analyzed::unread()) };
         match statements.len() {
             0 => Ok(Analyzed::empty()),
             1 => self.analyze_statement(Arc::new(statements.remove(0)), types, catalog).await,
             _ => Ok(Analyzed::unread()),
+        }
+    }
+
+    /// What is too long to be parsed is the coordinator's alone, or nobody's.
+    fn leave_unread(&self, text: &str, catalog: &Catalog) -> Result<Analyzed> {
+        let is_local = self.is_passthrough()
+            || howdah_sql::is_query(text) && !howdah_sql::may_mention(text, |it| catalog.knows_name(it));
+        match is_local {
+            true => Ok(Analyzed { effects: Effects::UNSEEN, ..Analyzed::unread() }),
+            false => Err(Error::StatementTooLong {
+                bytes: text.len(),
+                most: self.router.config.limits.statement_bytes,
+            }),
         }
     }
 

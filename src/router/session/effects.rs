@@ -25,6 +25,9 @@ impl Effects {
         Self { may_change_session: false, runs_code: false, draws: Draws::No, asks_sequences: false };
     pub(crate) const UNKNOWN: Self = Self { may_change_session: true, draws: Draws::Likely, ..Self::NONE };
 
+    /// Of a query that nobody looked at.
+    pub(crate) const UNSEEN: Self = Self { runs_code: true, ..Self::UNKNOWN };
+
     pub(crate) fn of(statement: &Statement, catalog: &Catalog) -> Self {
         let mut effects = Self { may_change_session: is_suspect(statement), ..Self::NONE };
         // A view, a trigger or a default may call any user function.

@@ -1,5 +1,7 @@
 //! The simple query protocol: one text, any number of statements, one ReadyForQuery.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use howdah_catalog::GroupId;
 use howdah_pg::wire::{backend, frontend};
@@ -81,9 +83,8 @@ impl Session {
         if !may_be_several(text) {
             return self.run_statement(text).await.map(drop);
         }
-        let statements = str::from_utf8(text).ok().and_then(|it| howdah_sql::parse(it).ok());
-        match statements {
-            Some(statements) => self.run_several(&statements, text).await,
+        match str::from_utf8(text).ok().and_then(|it| self.statements_of(it)) {
+            Some(statements) => self.run_several(statements, text).await,
             // Most likely a syntax error, which is found before any of the statements runs.
             None => {
                 self.refuse_if_failed()?;
@@ -92,16 +93,30 @@ impl Session {
         }
     }
 
+    /// `None` if the grammar refuses one of them. No more than one tree of a long text is in memory at a time.
+    fn statements_of(&self, text: &str) -> Option<Several> {
+        if text.len() <= self.router.config.limits.statement_bytes {
+            return howdah_sql::parse(text).ok().map(Several::Parsed);
+        }
+        let ranges = howdah_sql::split_statements(text);
+        let parses = |it: &Range<usize>| howdah_sql::parse(&text[it.clone()]).is_ok();
+        // Longer ones are judged when it is their turn.
+        let is_short = |it: &Range<usize>| it.len() <= self.router.config.limits.statement_bytes;
+        ranges.iter().filter(|it| is_short(it)).all(parses).then_some(Several::Split(ranges))
+    }
+
     /// Several statements commit together, unless they say otherwise themselves.
-    async fn run_several(&mut self, statements: &[Statement], text: &[u8]) -> Result<()> {
-        if let (Block::None, Some(effects)) = (self.transaction.block(), self.effects_if_local(statements)) {
+    async fn run_several(&mut self, statements: Several, text: &[u8]) -> Result<()> {
+        if let (Block::None, Several::Parsed(statements)) = (self.transaction.block(), &statements)
+            && let Some(effects) = self.effects_if_local(statements)
+        {
             return self.on_coordinator(text, effects, true).await.map(drop);
         }
-        for statement in statements {
+        for statement in statements.texts(text) {
             if self.transaction.block() == Block::None {
                 self.begin_implicit();
             }
-            if self.run_statement(statement.text().as_bytes()).await? == Outcome::Failed {
+            if self.run_statement(statement).await? == Outcome::Failed {
                 return self.abandon_implicit().await;
             }
         }
@@ -228,6 +243,23 @@ impl Session {
         self.client.push_error(&error.fields());
         self.transaction.fail();
         Ok(())
+    }
+}
+
+/// The statements of one text.
+enum Several {
+    Parsed(Vec<Statement>),
+    /// Where they are.
+    Split(Vec<Range<usize>>),
+}
+
+impl Several {
+    fn texts<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let (parsed, split) = match self {
+            Self::Parsed(it) => (&it[..], &[][..]),
+            Self::Split(it) => (&[][..], &it[..]),
+        };
+        parsed.iter().map(|it| it.text().as_bytes()).chain(split.iter().map(|it| &text[it.clone()]))
     }
 }
 
