@@ -4,11 +4,13 @@ PORT  ?= 9700
 FILE  ?= config/samples/demo.yaml
 CACHE := $(if $(filter 0,$(shell id -u)),/var/cache/howdah,$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/howdah)
 
+E2E   := $(or $(CARGO_TARGET_DIR),target)/debug/howdah-e2e
+
 # For the tests: a PostgreSQL 18 beside the system's, and a Python with psycopg2.
 export HOWDAH_POSTGRES_18 := $(CACHE)/postgresql-18/bin
 export HOWDAH_PYTHON      := $(CACHE)/python/bin/python3
 
-.PHONY: build up down test check bench crds setup
+.PHONY: build up down test check bench crds setup e2e e2e-quick e2e-down
 
 build:
 	@.ci/setup build
@@ -35,6 +37,22 @@ bench: build
 
 crds:
 	cargo run -q -p howdah -- crd > crds/servergroups.yaml
+
+# The end-to-end suite on a real Kubernetes cluster; e2e/README.md. ARGS: names of tests, or options.
+e2e: e2e-build
+	@$(E2E) run $(ARGS)
+
+e2e-quick: e2e-build
+	@$(E2E) run --quick --down $(ARGS)
+
+e2e-down: e2e-build
+	@$(E2E) down
+
+.PHONY: e2e-build
+e2e-build:
+	@.ci/setup build
+	@.ci/setup e2e
+	cargo build -p howdah -p howdah-e2e
 
 setup:
 	@.ci/setup build
