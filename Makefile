@@ -36,7 +36,7 @@ bench: build
 	bench/run.sh
 
 crds:
-	cargo run -q -p howdah -- crd > crds/servergroups.yaml
+	UPDATE_EXPECT=1 cargo test -q -p howdah-api generated_files
 
 # The end-to-end suite on a real Kubernetes cluster; e2e/README.md. ARGS: names of tests, or options.
 e2e: e2e-build

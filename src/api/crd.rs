@@ -1,136 +1,66 @@
-//! The CustomResourceDefinition, generated from the structs.
-use schemars::generate::SchemaSettings;
+//! The CustomResourceDefinitions, generated from the structs.
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 
-use crate::ServerGroupSpec;
+use crate::node::{COORDINATOR_STORAGE, WORKER_STORAGE};
+use crate::{ServerGroup, ServerGroupNode, ServerGroupOperation};
 
-/// The CRD of `ServerGroup` as JSON.
-pub fn crd() -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "servergroups.howdah.dev"},
-        "spec": {
-            "group": "howdah.dev",
-            "names": {
-                "kind": "ServerGroup", "listKind": "ServerGroupList", "plural": "servergroups",
-                "singular": "servergroup", "shortNames": ["sg"], "categories": ["all"],
-            },
-            "scope": "Namespaced",
-            "versions": [{
-                "name": "v1alpha1", "served": true, "storage": true,
-                "additionalPrinterColumns": printer_columns(),
-                "subresources": {
-                    "status": {},
-                    "scale": {
-                        "specReplicasPath": ".spec.workers.count",
-                        "statusReplicasPath": ".status.workers.ready",
-                        "labelSelectorPath": ".status.selector",
-                    },
-                },
-                "schema": {"openAPIV3Schema": {
-                    "type": "object",
-                    "description": "A server group: one coordinator and its workers, one database to its clients.",
-                    "properties": {
-                        "apiVersion": {"type": "string"},
-                        "kind": {"type": "string"},
-                        "metadata": {"type": "object"},
-                        "spec": spec_schema(),
-                        "status": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
-                    },
-                }},
-            }],
-        },
-    })
+/// All kinds, each with the name of its file in `crds/`.
+pub fn crds() -> [(&'static str, Value); 3] {
+    [
+        ("servergroups.yaml", server_group()),
+        ("servergroupnodes.yaml", structural(&ServerGroupNode::crd())),
+        ("servergroupoperations.yaml", structural(&ServerGroupOperation::crd())),
+    ]
 }
 
-/// The file `crds/servergroups.yaml`: JSON with indentation is YAML, and this crate needs no YAML library.
-pub fn crd_yaml() -> String {
-    let json = serde_json::to_string_pretty(&crd()).expect("a JSON value has only text keys");
+/// JSON with indentation is YAML, and this crate needs no YAML library.
+pub fn crd_yaml(crd: &Value) -> String {
+    let json = serde_json::to_string_pretty(crd).expect("a JSON value has only text keys");
     format!("# Written by `howdah crd`. Do not edit.\n{json}\n")
 }
 
-fn printer_columns() -> Value {
-    let column = |name: &str, path: &str, priority: u8| json!({"name": name, "type": "string", "jsonPath": path, "priority": priority});
-    json!([
-        column("Phase", ".status.phase", 0),
-        column("Coord", ".status.nodes[?(@.name==\"coordinator\")].ready", 0),
-        column("Workers", ".status.workers.summary", 0),
-        column("HA", ".status.ha.summary", 0),
-        column("PG", ".status.postgresVersion", 0),
-        column("Endpoint", ".status.endpoint", 0),
-        column("Rebalance", ".status.rebalance.state", 1),
-        column("Message", ".status.conditions[?(@.type==\"Ready\")].message", 1),
-        {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
-    ])
+pub(crate) fn server_group() -> Value {
+    let mut crd = structural(&ServerGroup::crd());
+    let root = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    // A ServerGroup may have no spec at all.
+    root["properties"]["spec"]["default"] = json!({});
+    if let Some(Value::Array(required)) = root.get_mut("required") {
+        required.retain(|it| it != "spec");
+    }
+    for (node, size) in [("coordinator", COORDINATOR_STORAGE), ("workers", WORKER_STORAGE)] {
+        let storage = &mut root["properties"]["spec"]["properties"][node]["properties"]["storage"];
+        storage["properties"]["size"]["default"] = json!(size);
+        storage.as_object_mut().expect("a schema is an object").remove("required");
+    }
+    crd
 }
 
-fn spec_schema() -> Value {
-    let settings = SchemaSettings::openapi3().with(|it| it.inline_subschemas = true);
-    let mut schema = settings.into_generator().into_root_schema_for::<ServerGroupSpec>().to_value();
-    make_structural(&mut schema);
-    schema
+/// What the derived schema has more than the API server wants to see.
+fn structural(crd: &CustomResourceDefinition) -> Value {
+    let mut crd = serde_json::to_value(crd).expect("a CRD is plain data");
+    let root = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    walk(root, &mut |schema| {
+        // `uint32` is schemars' own word.
+        if schema.get("format").and_then(Value::as_str).is_some_and(|it| it.starts_with("uint")) {
+            schema.remove("format");
+        }
+    });
+    walk(&mut root["properties"]["status"], &mut |schema| drop(schema.remove("default")));
+    crd
 }
 
-/// Kubernetes accepts only "structural" schemas: no `$schema`, no closed objects, no `title`, `nullable` for
-/// a null type, and no value whose type is left open unless it says so.
-fn make_structural(schema: &mut Value) {
+/// Every schema below this one, and itself.
+fn walk(schema: &mut Value, visit: &mut impl FnMut(&mut Map<String, Value>)) {
     let Value::Object(object) = schema else { return };
-    for key in ["$schema", "title", "components", "definitions", "$defs"] {
-        object.remove(key);
-    }
-    if object.get("additionalProperties") == Some(&Value::Bool(false)) {
-        object.remove("additionalProperties");
-    }
-    if object.get("additionalProperties") == Some(&Value::Bool(true)) {
-        object.remove("additionalProperties");
-        object.insert("x-kubernetes-preserve-unknown-fields".into(), Value::Bool(true));
-    }
-    drop_unsigned_format(object);
-    merge_variants(object);
+    visit(object);
     if let Some(Value::Object(properties)) = object.get_mut("properties") {
-        properties.values_mut().for_each(make_structural);
+        properties.values_mut().for_each(|it| walk(it, visit));
     }
     for key in ["items", "additionalProperties"] {
         if let Some(inner) = object.get_mut(key) {
-            make_structural(inner);
-        }
-    }
-}
-
-/// `uint32` is schemars' own word.
-fn drop_unsigned_format(object: &mut Map<String, Value>) {
-    if object.get("format").and_then(Value::as_str).is_some_and(|it| it.starts_with("uint")) {
-        object.remove("format");
-    }
-}
-
-/// Documented variants of an enum come as `oneOf` of single texts; an optional object as `anyOf`/`allOf` of one.
-fn merge_variants(object: &mut Map<String, Value>) {
-    if let Some(Value::Array(variants)) = object.remove("oneOf") {
-        let names: Vec<Value> = variants
-            .iter()
-            .flat_map(|it| match (it.get("const"), it.get("enum")) {
-                (Some(name), _) => vec![name.clone()],
-                (None, Some(Value::Array(names))) => names.clone(),
-                _ => vec![],
-            })
-            .collect();
-        object.insert("type".into(), "string".into());
-        object.insert("enum".into(), Value::Array(names));
-    }
-    for key in ["allOf", "anyOf"] {
-        if let Some(Value::Array(variants)) = object.remove(key) {
-            for variant in variants {
-                let Value::Object(variant) = variant else { continue };
-                if variant.get("enum") == Some(&json!([null])) {
-                    object.insert("nullable".into(), Value::Bool(true));
-                    continue;
-                }
-                for (name, value) in variant {
-                    object.entry(name).or_insert(value);
-                }
-            }
+            walk(inner, visit);
         }
     }
 }

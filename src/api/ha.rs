@@ -3,7 +3,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct HighAvailability {
     /// Members per node: 1 is off, 2 as Azure does, 3 a quorum.
     pub instances: u32,
@@ -36,7 +36,7 @@ pub enum Durability {
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Detection {
     pub heartbeat_seconds: u32,
     pub suspect_after_seconds: u32,

@@ -5,13 +5,16 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Coordinator {
-    /// Sugar for cpu; the memory follows from the edition.
-    pub vcores: u32,
+    /// Sugar for resources: so many cpus, and the memory that the edition gives them. Without it, and without
+    /// resources, the pods ask for little and have no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vcores: Option<u32>,
     pub edition: Edition,
-    /// Explicit requests and limits win over vcores and edition.
+    /// Explicit requests and limits; cpu and memory only where vcores is not set.
     pub resources: Resources,
+    #[serde(deserialize_with = "coordinator_storage")]
     pub storage: Storage,
     /// Shards on the coordinator too; forced while there are no workers.
     pub hold_shards: bool,
@@ -22,10 +25,10 @@ pub struct Coordinator {
 impl Default for Coordinator {
     fn default() -> Self {
         Self {
-            vcores: 2,
+            vcores: None,
             edition: Edition::GeneralPurpose,
             resources: Resources::default(),
-            storage: Storage { size: "32Gi".into(), class_name: String::new() },
+            storage: Storage::of_size(COORDINATOR_STORAGE),
             hold_shards: false,
             parameters: Parameters::default(),
         }
@@ -33,12 +36,15 @@ impl Default for Coordinator {
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Workers {
     pub count: u32,
-    pub vcores: u32,
+    /// Sugar for resources, as for the coordinator.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vcores: Option<u32>,
     pub edition: Edition,
     pub resources: Resources,
+    #[serde(deserialize_with = "worker_storage")]
     pub storage: Storage,
     /// Settings of postgresql.conf of the workers only.
     pub parameters: Parameters,
@@ -49,10 +55,10 @@ impl Default for Workers {
     fn default() -> Self {
         Self {
             count: 2,
-            vcores: 4,
+            vcores: None,
             edition: Edition::MemoryOptimized,
             resources: Resources::default(),
-            storage: Storage { size: "128Gi".into(), class_name: String::new() },
+            storage: Storage::of_size(WORKER_STORAGE),
             parameters: Parameters::default(),
             overrides: Vec::new(),
         }
@@ -61,12 +67,13 @@ impl Default for Workers {
 
 /// What differs for one worker.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct WorkerOverride {
+    /// Which one: 0 is w0.
     pub index: u32,
-    #[serde(default)]
-    pub storage: Option<Storage>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<StorageOverride>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 }
 
@@ -79,18 +86,56 @@ pub enum Edition {
 }
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Resources {
     pub requests: BTreeMap<String, Scalar>,
     pub limits: BTreeMap<String, Scalar>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// Grows, never shrinks.
     pub size: String,
+    /// Empty: the cluster's default StorageClass. Immutable.
+    #[serde(default)]
     pub class_name: String,
+}
+
+impl Storage {
+    fn of_size(size: &str) -> Self {
+        Self { size: size.into(), class_name: String::new() }
+    }
+}
+
+/// What one worker's volume has different; what is left out is as for all workers.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StorageOverride {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_name: Option<String>,
+}
+
+/// The two kinds of nodes have different default sizes, so that the default cannot be the type's.
+pub(crate) const COORDINATOR_STORAGE: &str = "32Gi";
+pub(crate) const WORKER_STORAGE: &str = "128Gi";
+
+fn coordinator_storage<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Storage, D::Error> {
+    storage(deserializer, COORDINATOR_STORAGE)
+}
+
+fn worker_storage<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Storage, D::Error> {
+    storage(deserializer, WORKER_STORAGE)
+}
+
+fn storage<'de, D: Deserializer<'de>>(deserializer: D, size: &str) -> Result<Storage, D::Error> {
+    let written = StorageOverride::deserialize(deserializer)?;
+    Ok(Storage {
+        size: written.size.unwrap_or_else(|| size.into()),
+        class_name: written.class_name.unwrap_or_default(),
+    })
 }
 
 /// Settings of postgresql.conf by name.
@@ -131,6 +176,6 @@ impl JsonSchema for Scalar {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "x-kubernetes-preserve-unknown-fields": true })
+        schemars::json_schema!({ "x-kubernetes-int-or-string": true })
     }
 }

@@ -1,15 +1,56 @@
 //! The spec, top down. Comments are what `kubectl explain` prints.
+use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Backup, Bootstrap, Coordinator, HighAvailability, MaintenanceWindow, Monitoring, Networking, Parameters,
-    PersistentVolumeClaimRetention, Resources, Scheduling, Tls, Update, Workers,
+    PersistentVolumeClaimRetention, Resources, Scheduling, ServerGroupStatus, Tls, Update, Workers,
 };
 
 /// What the server group should be.
-#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[derive(Clone, CustomResource, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[kube(
+    group = "howdah.dev",
+    version = "v1alpha1",
+    kind = "ServerGroup",
+    shortname = "sg",
+    category = "all",
+    namespaced,
+    derive = "PartialEq",
+    status = "ServerGroupStatus",
+    doc = "A server group: one coordinator and its workers, one database to its clients.",
+    scale(
+        spec_replicas_path = ".spec.workers.count",
+        status_replicas_path = ".status.workers.ready",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(
+        name = "Coord",
+        type_ = "string",
+        json_path = ".status.nodes[?(@.name==\"coordinator\")].ready"
+    ),
+    printcolumn(name = "Workers", type_ = "string", json_path = ".status.workers.summary"),
+    printcolumn(name = "HA", type_ = "string", json_path = ".status.ha.summary"),
+    printcolumn(name = "PG", type_ = "string", json_path = ".status.postgresVersion"),
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoint"),
+    printcolumn(
+        name = "Rebalance",
+        type_ = "string",
+        json_path = ".status.rebalance.state",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = crate::rules::name_length()
+)]
+#[serde(rename_all = "camelCase", default)]
 pub struct ServerGroupSpec {
     /// Major version of PostgreSQL, 15 to 18. Empty: the image's, or the newest found by the local driver.
     /// It never goes down.
@@ -46,6 +87,18 @@ pub struct ServerGroupSpec {
     pub hibernate: bool,
 }
 
+impl ServerGroup {
+    /// A server group with every default.
+    pub fn named(name: &str) -> Self {
+        Self::new(name, ServerGroupSpec::default())
+    }
+
+    /// Empty only in an object that no API server and no file has given a name.
+    pub fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+}
+
 impl Default for ServerGroupSpec {
     fn default() -> Self {
         Self {
@@ -78,7 +131,7 @@ impl Default for ServerGroupSpec {
 
 /// The secret with the administrator's password; an empty name means generated into `<name>-app`.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct PasswordSecretRef {
     pub name: String,
     pub key: String,
@@ -91,7 +144,7 @@ impl Default for PasswordSecretRef {
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Rebalance {
     pub policy: RebalancePolicy,
     pub strategy: RebalanceStrategy,
@@ -127,7 +180,7 @@ pub enum RebalanceStrategy {
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Router {
     /// Routers beside the one in the coordinator's pods.
     pub replicas: u32,
@@ -148,7 +201,7 @@ impl Default for Router {
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Pool {
     /// Server connections per node that one router may hold.
     pub default_pool_size: u32,

@@ -28,8 +28,8 @@ enum Command {
     Router(process::Arguments),
     /// Run one PostgreSQL server: make it, start it, keep it running.
     Instance(process::Arguments),
-    /// Print the CustomResourceDefinition of ServerGroup.
-    Crd,
+    /// Print the CustomResourceDefinitions.
+    Crd(crd::Crd),
 }
 
 fn main() -> ExitCode {
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         Command::Local(command) => command.run(),
         Command::Router(arguments) => router::run(arguments),
         Command::Instance(arguments) => instance::run(arguments),
-        Command::Crd => crd::run(),
+        Command::Crd(command) => command.run(),
     };
     match result {
         Ok(code) => code,

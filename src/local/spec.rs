@@ -3,6 +3,7 @@ use std::fs;
 use std::path::Path;
 
 use howdah_api::{API_VERSION, Coordinator, KIND, ServerGroup, ServerGroupSpec, Workers};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::binaries::SUPPORTED;
@@ -14,23 +15,47 @@ pub(crate) fn read(path: &Path) -> Result<ServerGroup, Error> {
     parse(&text).map_err(|message| Error::Spec { path: path.to_owned(), message })
 }
 
-pub(crate) fn parse(text: &str) -> Result<ServerGroup, String> {
-    let group: ServerGroup = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
-    check(&group)?;
-    Ok(group)
+/// A file, as a person wrote it or as kubectl exported it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct File {
+    api_version: String,
+    kind: String,
+    metadata: Metadata,
+    #[serde(default)]
+    spec: ServerGroupSpec,
+    /// Written by the operator; it says nothing about this machine.
+    #[serde(rename = "status")]
+    _status: Option<serde::de::IgnoredAny>,
 }
 
-fn check(group: &ServerGroup) -> Result<(), String> {
+/// What means something here; the rest is left alone.
+#[derive(Deserialize)]
+struct Metadata {
+    name: String,
+}
+
+pub(crate) fn parse(text: &str) -> Result<ServerGroup, String> {
+    let file: File = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+    let written: Value = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+    if let Some(message) = howdah_api::unknown_field(&written["spec"]) {
+        return Err(message);
+    }
+    check(&file)?;
+    Ok(ServerGroup::new(&file.metadata.name, file.spec))
+}
+
+fn check(file: &File) -> Result<(), String> {
     let expected =
         |field: &str, found: &str, wanted: &str| format!("{field}: \"{found}\" is not \"{wanted}\"");
-    if group.api_version != API_VERSION {
-        return Err(expected("apiVersion", &group.api_version, API_VERSION));
+    if file.api_version != API_VERSION {
+        return Err(expected("apiVersion", &file.api_version, API_VERSION));
     }
-    if group.kind != KIND {
-        return Err(expected("kind", &group.kind, KIND));
+    if file.kind != KIND {
+        return Err(expected("kind", &file.kind, KIND));
     }
-    check_name(&group.metadata.name)?;
-    check_spec(&group.spec)
+    check_name(&file.metadata.name)?;
+    check_spec(&file.spec)
 }
 
 fn check_spec(spec: &ServerGroupSpec) -> Result<(), String> {

@@ -25,7 +25,7 @@ fn broken_yaml_names_the_line() {
 }
 
 #[test]
-fn an_unknown_field_names_path_and_line() {
+fn an_unknown_field_names_its_path() {
     check_error(
         &format!("{HEAD}spec:\n  workers:\n    cuont: 3\n"),
         &expect![

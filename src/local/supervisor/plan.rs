@@ -253,7 +253,7 @@ fn record(
     let port = request.port.or(existing.as_ref().map(|it| it.port)).unwrap_or(DEFAULT_PORT);
     let mut record = existing.unwrap_or(Record {
         format: FORMAT,
-        name: group.metadata.name.clone(),
+        name: group.name().to_owned(),
         database: spec.database.clone(),
         admin_user: spec.admin_user.clone(),
         workers: 0,
@@ -273,7 +273,7 @@ fn record(
 
 fn check_immutable(layout: &Layout, group: &ServerGroup, existing: &Record) -> Result<(), Error> {
     let fixed = [
-        ("metadata.name", &existing.name, &group.metadata.name),
+        ("metadata.name", existing.name.as_str(), group.name()),
         ("spec.database", &existing.database, &group.spec.database),
         ("spec.adminUser", &existing.admin_user, &group.spec.admin_user),
     ];
@@ -281,8 +281,8 @@ fn check_immutable(layout: &Layout, group: &ServerGroup, existing: &Record) -> R
         None => Ok(()),
         Some((field, existing, wanted)) => Err(Error::Immutable {
             field,
-            existing: existing.clone(),
-            wanted: wanted.clone(),
+            existing: existing.to_owned(),
+            wanted: wanted.to_owned(),
             dir: layout.dir().to_owned(),
         }),
     }
