@@ -1,7 +1,7 @@
 # Each target is a line or two; what must be installed is in .ci/setup.
 DIR   ?= $(if $(filter 0,$(shell id -u)),/var/lib/howdah/local,$(HOME)/.local/share/howdah/local)
 PORT  ?= 9700
-FILE  ?= config/samples/demo.yaml
+FILE  ?= config/samples/minimal.yaml
 CACHE := $(if $(filter 0,$(shell id -u)),/var/cache/howdah,$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/howdah)
 
 E2E   := $(or $(CARGO_TARGET_DIR),target)/debug/howdah-e2e
@@ -10,7 +10,7 @@ E2E   := $(or $(CARGO_TARGET_DIR),target)/debug/howdah-e2e
 export HOWDAH_POSTGRES_18 := $(CACHE)/postgresql-18/bin
 export HOWDAH_PYTHON      := $(CACHE)/python/bin/python3
 
-.PHONY: build up down test check bench crds setup e2e e2e-quick e2e-down
+.PHONY: build up down test check bench crds install-yaml setup e2e e2e-quick e2e-down
 
 build:
 	@.ci/setup build
@@ -37,6 +37,7 @@ bench: build
 
 crds:
 	UPDATE_EXPECT=1 cargo test -q -p howdah-api generated_files
+	helm template howdah charts/howdah --namespace howdah-system --show-only templates/serviceaccount.yaml --show-only templates/rbac.yaml > config/rbac.yaml
 
 # The end-to-end suite on a real Kubernetes cluster; e2e/README.md. ARGS: names of tests, or options.
 e2e: e2e-build
@@ -53,6 +54,10 @@ e2e-build:
 	@.ci/setup build
 	@.ci/setup e2e
 	cargo build -p howdah -p howdah-e2e
+
+# IMAGE=repository:tag POSTGRES_IMAGE=image: instead of the chart's own.
+install-yaml:
+	@charts/install-yaml "$(IMAGE)" "$(POSTGRES_IMAGE)"
 
 setup:
 	@.ci/setup build

@@ -77,7 +77,7 @@ INI
 }
 
 start_group() {
-    "$howdah" local up -f config/samples/demo.yaml --dir "$work/group" --port "$(free_port)" --detach >"$work/up" 2>"$work/up.log" ||
+    "$howdah" local up -f config/samples/minimal.yaml --dir "$work/group" --port "$(free_port)" --detach >"$work/up" 2>"$work/up.log" ||
         { cat "$work/up.log" >&2; exit 1; }
     group=$(tail -1 "$work/up" | sed 's/sslmode=[a-z-]*/sslmode=disable/')
 }

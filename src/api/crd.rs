@@ -42,9 +42,14 @@ fn structural(crd: &CustomResourceDefinition) -> Value {
     let mut crd = serde_json::to_value(crd).expect("a CRD is plain data");
     let root = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     walk(root, &mut |schema| {
+        // What the field is called, and what the type is called in Rust, is no help.
+        schema.remove("title");
         // `uint32` is schemars' own word.
         if schema.get("format").and_then(Value::as_str).is_some_and(|it| it.starts_with("uint")) {
             schema.remove("format");
+        }
+        if schema.get("required") == Some(&json!([])) {
+            schema.remove("required");
         }
     });
     walk(&mut root["properties"]["status"], &mut |schema| drop(schema.remove("default")));
