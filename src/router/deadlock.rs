@@ -1,8 +1,9 @@
 //! Deadlocks across nodes, which no single PostgreSQL can see: who waits for whom is asked of all nodes, the
 //! waits are joined by the sessions that own the backends, and the youngest transaction of a cycle is cancelled.
 //!
-//! The nodes are not asked at one moment, so a cycle counts only when it is seen twice in a row. Waits of one
-//! node alone are left to that node. A session's backends on all nodes are one vertex.
+//! The nodes are not asked at one moment, so a cycle counts only when it is seen twice in a row. A cycle of waits between
+//! backends of one node is left to that node. A session's backends are one vertex, on all nodes and on the same one: it waits for the
+//! fence with another backend than the one that has its locks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ struct Wait {
     pid: u32,
     node: GroupId,
     blocker: SessionKey,
+    blocker_pid: u32,
     /// When the waiting transaction began, in seconds.
     since: f64,
 }
@@ -89,17 +91,19 @@ fn wait(
 ) -> Option<Wait> {
     let [Some(pid), Some(blocker), Some(since)] = row else { return None };
     let pid: u32 = pid.parse().ok()?;
+    let blocker_pid: u32 = blocker.parse().ok()?;
     let owner = |pid: u32| owners.get(&(address.clone(), pid)).copied();
     Some(Wait {
         waiter: owner(pid)?,
         pid,
         node,
-        blocker: owner(blocker.parse().ok()?)?,
+        blocker: owner(blocker_pid)?,
+        blocker_pid,
         since: since.parse().ok()?,
     })
 }
 
-/// One cycle of waits that spans several nodes.
+/// One cycle of waits that no node can see.
 fn cycle(waits: &[Wait]) -> Option<Vec<Wait>> {
     let mut by_waiter: BTreeMap<SessionKey, Vec<&Wait>> = BTreeMap::new();
     for wait in waits.iter().filter(|it| it.waiter != it.blocker) {
@@ -107,6 +111,12 @@ fn cycle(waits: &[Wait]) -> Option<Vec<Wait>> {
     }
     let mut done = BTreeSet::new();
     by_waiter.keys().find_map(|start| walk(*start, &by_waiter, &mut Vec::new(), &mut done))
+}
+
+/// Whether each wait is for the very backend that waits next, so that PostgreSQL finds it.
+fn is_seen_by_its_node(cycle: &[Wait]) -> bool {
+    let next = cycle.iter().cycle().skip(1);
+    cycle.iter().zip(next).all(|(wait, next)| wait.node == next.node && wait.blocker_pid == next.pid)
 }
 
 /// Follows the waits from one session; `path` leads to it.
@@ -118,8 +128,7 @@ fn walk<'w>(
 ) -> Option<Vec<Wait>> {
     if let Some(from) = path.iter().position(|it| it.waiter == session) {
         let cycle: Vec<Wait> = path[from..].iter().copied().cloned().collect();
-        let nodes: BTreeSet<GroupId> = cycle.iter().map(|it| it.node).collect();
-        return (nodes.len() > 1).then_some(cycle);
+        return (!is_seen_by_its_node(&cycle)).then_some(cycle);
     }
     if done.contains(&session) {
         return None;
@@ -149,7 +158,8 @@ mod tests {
     use super::*;
 
     fn wait(waiter: SessionKey, blocker: SessionKey, node: i32, since: f64) -> Wait {
-        Wait { waiter, pid: waiter + 1000, node: GroupId(node), blocker, since }
+        let (pid, blocker_pid) = (waiter + 1000, blocker + 1000);
+        Wait { waiter, pid, node: GroupId(node), blocker, blocker_pid, since }
     }
 
     #[test]
@@ -165,5 +175,11 @@ mod tests {
         assert_eq!(cycle(&[wait(1, 2, 1, 0.0), wait(2, 1, 1, 0.0)]), None);
         assert_eq!(cycle(&[wait(1, 2, 1, 0.0), wait(2, 3, 2, 0.0)]), None);
         assert_eq!(cycle(&[wait(1, 1, 1, 0.0)]), None);
+    }
+
+    #[test]
+    fn a_session_that_waits_with_another_backend_is_seen_by_nobody_else() {
+        let fence = Wait { pid: 7, ..wait(1, 2, 1, 0.0) };
+        assert!(cycle(&[fence, wait(2, 1, 1, 0.0)]).is_some());
     }
 }

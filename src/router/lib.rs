@@ -36,6 +36,7 @@ mod commit_driver;
 mod copy;
 mod deadlock;
 mod fault;
+mod fence;
 mod gid;
 mod recovery;
 mod write_lock;

@@ -13,6 +13,7 @@ use crate::config::RouterConfig;
 use crate::control::load_catalog;
 use crate::defaults::Defaults;
 use crate::error::Result;
+use crate::fence::Fence;
 use crate::loopback::{KnownReaders, Registry, WorkerAccess};
 use crate::pool::Pools;
 use crate::recovery::Recovery;
@@ -22,6 +23,7 @@ pub(crate) struct Router {
     pub(crate) config: RouterConfig,
     pub(crate) pools: Pools,
     pub(crate) recovery: Recovery,
+    pub(crate) fence: Fence,
     pub(crate) catalog: Arc<watch::Sender<Arc<Catalog>>>,
     pub(crate) defaults: Arc<Defaults>,
     pub(crate) plans: PlanCache,

@@ -19,6 +19,7 @@ use crate::control::{Control, empty_catalog};
 use crate::cores::Cores;
 use crate::deadlock;
 use crate::error::{Error, Result};
+use crate::fence::Fence;
 use crate::listener::Listener;
 use crate::loopback::{LoopbackListener, Registry, WorkerAccess};
 use crate::pool::Pools;
@@ -100,6 +101,7 @@ fn assemble(
     Ok(Router {
         pools,
         recovery: Recovery::new(u64::from_be_bytes(name)),
+        fence: Fence::new(config.cores.get()),
         catalog,
         defaults: Arc::default(),
         plans: PlanCache::new(config.limits.cached_plans),
@@ -126,7 +128,10 @@ async fn first_catalog(mut catalog: watch::Receiver<Arc<Catalog>>, shutdown: &Ca
 async fn reap(router: Arc<Router>, shutdown: CancellationToken) {
     loop {
         tokio::select! {
-            () = tokio::time::sleep(REAP) => router.pools.reap(),
+            () = tokio::time::sleep(REAP) => {
+                router.fence.reap();
+                router.pools.reap();
+            }
             () = shutdown.cancelled() => return,
         }
     }

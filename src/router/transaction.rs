@@ -9,6 +9,7 @@
 
 mod participants;
 mod savepoints;
+mod snapshots;
 mod time;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use howdah_catalog::GroupId;
 use howdah_pg::wire::backend::TransactionStatus;
 
+use self::snapshots::Snapshots;
 use crate::commit::Commit;
 use crate::gid::{Owned, TransactionId};
 use crate::pool::PooledConnection;
@@ -63,6 +65,19 @@ pub(crate) struct Transaction {
     pub(crate) is_committing: bool,
     /// A trigger was given the name for the commit record.
     pub(crate) is_recorded: bool,
+    snapshots: Snapshots,
+    /// Nodes that its snapshots leave out: they could not be reached.
+    left_out: BTreeSet<GroupId>,
+    /// What runs now is of a kind for which PostgreSQL takes none, so that what comes next may see what others commit meanwhile.
+    pub(crate) takes_no_snapshot: bool,
+}
+
+/// What statements of a transaction see of others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Isolation {
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
 }
 
 /// A command that belongs to the transaction as a whole.
@@ -252,18 +267,41 @@ impl Transaction {
         old.participants.into_values().map(|it| it.connection).collect()
     }
 
-    fn is_serializable(&self, settings: &Settings) -> bool {
+    /// SET TRANSACTION ran, which may have changed it.
+    fn doubt_isolation(&mut self) {
+        if self.snapshots == Snapshots::PerStatement {
+            self.snapshots = Snapshots::Unknown;
+        }
+    }
+
+    /// What BEGIN, SET TRANSACTION or the settings say.
+    fn isolation_by(&self, settings: &Settings) -> Isolation {
         let commands = self.opening.iter().rev().filter_map(|it| match it {
             Step::Command(command) => Some(command.as_str()),
             Step::Savepoint(_) | Step::WorkerSavepoint(_) => None,
         });
         for command in commands.chain([self.begin.as_str()]).map(str::to_ascii_lowercase) {
             if command.contains("isolation") {
-                return command.contains("serializable");
+                return Isolation::named(&command);
             }
         }
         let current = settings.get("transaction_isolation");
-        current.or(settings.get("default_transaction_isolation")).is_some_and(|it| it == "serializable")
+        let level = current.or(settings.get("default_transaction_isolation"));
+        level.map_or(Isolation::ReadCommitted, Isolation::named)
+    }
+}
+
+impl Isolation {
+    /// The level that a command or a setting names.
+    fn named(text: &str) -> Self {
+        let text = text.to_ascii_lowercase();
+        if text.contains("serializable") {
+            Self::Serializable
+        } else if text.contains("repeatable") {
+            Self::RepeatableRead
+        } else {
+            Self::ReadCommitted
+        }
     }
 }
 
@@ -277,11 +315,14 @@ mod tests {
             [("default_transaction_isolation".to_owned(), "serializable".to_owned())].into_iter().collect(),
         );
         let mut transaction = Transaction::default();
-        assert!(!transaction.is_serializable(&Settings::default()));
-        assert!(transaction.is_serializable(&serializable));
+        assert_eq!(transaction.isolation_by(&Settings::default()), Isolation::ReadCommitted);
+        assert_eq!(transaction.isolation_by(&serializable), Isolation::Serializable);
         transaction.begin(Block::Explicit, "BEGIN ISOLATION LEVEL READ COMMITTED");
-        assert!(!transaction.is_serializable(&serializable));
-        transaction.begin(Block::Explicit, "start transaction isolation level Serializable");
-        assert!(transaction.is_serializable(&Settings::default()));
+        assert_eq!(transaction.isolation_by(&serializable), Isolation::ReadCommitted);
+        transaction.begin(Block::Explicit, "start transaction isolation level Repeatable  Read");
+        assert_eq!(transaction.isolation_by(&serializable), Isolation::RepeatableRead);
+        let serializable = "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE".to_owned();
+        transaction.opening.push(Step::Command(serializable));
+        assert_eq!(transaction.isolation_by(&Settings::default()), Isolation::Serializable);
     }
 }

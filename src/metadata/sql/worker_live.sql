@@ -114,12 +114,14 @@ BEGIN
 END
 $function$;
 
+-- Asks the system caches, not the catalogs: they may have been made after the snapshot of the transaction that asks. Only their owner
+-- may execute them, as long as nobody has given them to another role.
 CREATE OR REPLACE FUNCTION howdah.owned(owner oid) RETURNS boolean
     LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp
 AS $function$
-    SELECT count(*) = 4 FROM pg_proc p
-    WHERE p.pronamespace = 'howdah_owner'::regnamespace AND p.proowner = owner
-      AND p.proname IN ('open_' || owner, 'open_locking_' || owner, 'exec_' || owner, 'returning_' || owner)
+    SELECT bool_and(coalesce(has_function_privilege(owner, to_regprocedure(
+        format('howdah_owner.%s_%s(%s)', made.name, owner, made.arguments)), 'EXECUTE'), false))
+    FROM (VALUES ('open', 'text, text'), ('open_locking', 'text, text'), ('exec', 'text'), ('returning', 'text')) made (name, arguments)
 $function$;
 REVOKE ALL ON FUNCTION howdah.owned(oid) FROM PUBLIC;
 

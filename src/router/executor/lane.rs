@@ -49,8 +49,21 @@ pub(super) enum Part {
         count: usize,
         since: Instant,
     },
+    /// The portal of the only task.
+    Bind { query: String },
     /// The end of the shelter.
     End,
+}
+
+/// When a lane's transaction takes its snapshot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Snapshot {
+    /// With its first task.
+    Later,
+    /// When it begins.
+    Now,
+    /// When it begins, for further lanes as well.
+    Shared,
 }
 
 /// What a cancelled or failed task can be undone by, without a trace in the client's transaction.
@@ -148,26 +161,36 @@ impl Progress {
     }
 
     pub(super) fn has_tasks(&self) -> bool {
-        self.parts.iter().any(|it| matches!(it, Part::Tasks { .. }))
+        self.parts.iter().any(|it| matches!(it, Part::Tasks { .. } | Part::Bind { .. }))
     }
 
     /// The text of the query that is answered now.
     pub(super) fn query(&self) -> Option<&str> {
         match self.parts.front() {
             Some(Part::Tasks { tasks, .. }) => tasks.front().map(|it| it.text.as_str()),
+            Some(Part::Bind { query }) => Some(query),
             _ => None,
         }
     }
 
+    /// Whether its transaction has no snapshot yet.
+    pub(super) fn is_beginning(&self) -> bool {
+        matches!(self.parts.front(), Some(Part::Settings | Part::Begin | Part::Bind { .. }))
+    }
+
     /// Queues what the shelter begins with.
-    pub(super) fn queue_begin(&mut self, connection: &mut ServerConnection, exports: bool) {
+    pub(super) fn queue_begin(&mut self, connection: &mut ServerConnection, snapshot: Snapshot) {
         match self.shelter {
             Shelter::Own | Shelter::None => {}
             Shelter::Savepoint => connection.queue_prologue(&format!("SAVEPOINT {SAVEPOINT}")),
             Shelter::Transaction => {
                 self.queue_settings(connection);
-                let export = if exports { "; SELECT pg_catalog.pg_export_snapshot()" } else { "" };
-                connection.queue_query(&format!("{BEGIN}{export}"));
+                let snapshot = match snapshot {
+                    Snapshot::Later => "",
+                    Snapshot::Now => "; SELECT",
+                    Snapshot::Shared => "; SELECT pg_catalog.pg_export_snapshot()",
+                };
+                connection.queue_query(&format!("{BEGIN}{snapshot}"));
                 self.push(Part::Begin);
             }
         }

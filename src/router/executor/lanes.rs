@@ -8,6 +8,8 @@
 //! Everything else has one lane a worker. Reads are one query there, so that they see one moment as well: the tasks
 //! joined by UNION ALL.
 //!
+//! What reads several workers takes its snapshots on all of them within the fence ([`snapshot`]).
+//!
 //! Invariant: after [`Lanes::finish`] nothing runs any more, and no cancel is on its way.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -24,22 +26,24 @@ use howdah_catalog::GroupId;
 use howdah_pg::SqlState;
 use howdah_pg::wire::ErrorFields;
 
-use super::lane::{Lane, Part, Shelter};
+use super::lane::{Lane, Part, Shelter, Snapshot};
 use super::limits::Limits;
+use super::snapshot;
 use super::summary::{Sink, Summary};
 use super::task::{Form, Task};
 use crate::client::Client;
 use crate::error::{Error, Result};
+use crate::fence::Hold;
 use crate::pool::PooledConnection;
 use crate::server::{Message, error_fields, text_row};
 use crate::session::Session;
 use crate::transaction::Transaction;
 
 pub(crate) struct Lanes<'a> {
-    form: Form<'a>,
+    pub(super) form: Form<'a>,
     access: Access,
     /// Tasks that no lane has been given.
-    waiting: BTreeMap<GroupId, VecDeque<Task>>,
+    pub(super) waiting: BTreeMap<GroupId, VecDeque<Task>>,
     pub(super) lanes: Vec<Lane>,
     /// The snapshot that all lanes of a worker share, once it is known.
     snapshots: BTreeMap<GroupId, String>,
@@ -54,6 +58,8 @@ pub(crate) struct Lanes<'a> {
     current: usize,
     /// The lanes that were asked what columns there are: each says it before its first row.
     described: BTreeSet<usize>,
+    /// The portals that the tasks are bound to, one a lane, if their snapshots had to be taken before they run.
+    pub(super) bound: Option<String>,
 }
 
 type Opening = BoxFuture<'static, Result<PooledConnection>>;
@@ -68,7 +74,7 @@ pub(crate) enum Access {
     Write,
 }
 
-enum Event {
+pub(super) enum Event {
     Message(usize, Result<Message>),
     Opened(Result<PooledConnection>),
     Growth,
@@ -104,39 +110,75 @@ impl<'a> Lanes<'a> {
             growth: None,
             current: 0,
             described: BTreeSet::new(),
+            bound: None,
         };
         lanes.open(session).await?;
         Ok(lanes)
     }
 
-    /// One lane for each worker.
+    /// One lane for each worker. Those of a statement that only reads begin at one moment.
     async fn open(&mut self, session: &mut Session) -> Result<()> {
-        let groups: Vec<GroupId> = self.waiting.keys().copied().collect();
+        let groups: BTreeSet<GroupId> = self.waiting.keys().copied().collect();
         session.join(groups.iter().copied()).await?;
+        let hold = match (self.access, &self.form) {
+            (Access::Write, _) => None,
+            (_, Form::Statement { execution, .. }) if session.transaction.is_in_progress() => {
+                let tasks = self.waiting.values().flatten();
+                snapshot::fence_portals(session, execution, tasks).await?
+            }
+            _ if session.transaction.is_in_progress() => None,
+            _ => session.fence(&groups).await?,
+        };
+        let begun = match hold {
+            Some(hold) => Hold::cover(hold, self.begin(session, &groups, true)).await,
+            None => self.begin(session, &groups, false).await,
+        };
+        if let Err(error) = begun {
+            self.summary.fail(error);
+            self.stop(session).await;
+        }
+        for index in 0..self.lanes.len() {
+            self.flush(index, &mut session.transaction).await;
+        }
+        Ok(())
+    }
+
+    /// Begins on each worker; `fenced`, their snapshots are there when it returns.
+    async fn begin(&mut self, session: &mut Session, groups: &BTreeSet<GroupId>, fenced: bool) -> Result<()> {
         let in_progress = session.transaction.is_in_progress();
-        for group in groups {
+        if fenced && in_progress {
+            self.bound = Some(format!("howdah_read_{}", session.transaction.next_intermediate()));
+        }
+        for group in groups.iter().copied() {
             let waiting = self.waiting.get(&group).map_or(0, VecDeque::len);
             let shelter = match (in_progress, self.access) {
                 (true, Access::ReadSome(_)) => Shelter::Savepoint,
                 (true, Access::Read | Access::Write) => Shelter::None,
-                (false, Access::Read | Access::ReadSome(_)) if 1 < waiting => Shelter::Transaction,
+                (false, Access::Read | Access::ReadSome(_)) if 1 < waiting || fenced => Shelter::Transaction,
                 (false, _) => Shelter::Own,
             };
             let shares = shelter == Shelter::Transaction && self.form.portion(waiting) < waiting;
             if shares {
                 self.growth = Some(self.started + self.limits.slow_start);
             }
+            let snapshot = match (shares, fenced) {
+                (true, _) => Snapshot::Shared,
+                (false, true) => Snapshot::Now,
+                (false, false) => Snapshot::Later,
+            };
             let mut lane = Lane::of_transaction(group, shelter);
             if let Some((connection, progress)) = lane.split(&mut session.transaction) {
-                progress.queue_begin(connection, shares);
+                progress.queue_begin(connection, snapshot);
             }
             self.lanes.push(lane);
         }
-        (0..self.lanes.len()).for_each(|it| self.refill(it, &mut session.transaction));
-        for index in 0..self.lanes.len() {
-            self.flush(index, &mut session.transaction).await;
+        match fenced {
+            true => self.take_snapshots(session).await,
+            false => {
+                (0..self.lanes.len()).for_each(|it| self.refill(it, &mut session.transaction));
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     /// Whether all is answered. A lane that came too late to be of use is not waited for.
@@ -209,7 +251,12 @@ impl<'a> Lanes<'a> {
         self.summary.finish()
     }
 
-    async fn handle(&mut self, session: &mut Session, event: Event, sink: &mut dyn Sink) -> Result<()> {
+    pub(super) async fn handle(
+        &mut self,
+        session: &mut Session,
+        event: Event,
+        sink: &mut dyn Sink,
+    ) -> Result<()> {
         match event {
             Event::Message(lane, Ok(message)) => {
                 self.current = lane;
@@ -259,6 +306,10 @@ impl<'a> Lanes<'a> {
             (Some(Part::Settings | Part::Begin), b'E') => {
                 self.summary.fail(error_fields(&message.body).into());
             }
+            (Some(Part::Bind { query }), b'E') => {
+                self.summary.fail(self.form.in_client_terms(error_fields(&message.body).into(), query));
+            }
+            (Some(Part::Bind { .. }), _) => self.summary.note(message),
             // The snapshot went with the lane that had it: there is nothing left to help with.
             (Some(Part::Join), b'E') => lane.end(),
             _ => {}
@@ -300,11 +351,16 @@ impl<'a> Lanes<'a> {
         if let Some(waiting) = self.waiting.get_mut(&connection.group()).filter(|_| 0 < portion) {
             let tasks: VecDeque<Task> = waiting.drain(..portion).collect();
             is_last = waiting.is_empty();
-            for task in &tasks {
-                let describes = self.described.insert(index);
-                self.form.queue(connection, task, describes);
+            match &self.bound {
+                Some(portal) => snapshot::queue_portal(connection, portal),
+                None => {
+                    for task in &tasks {
+                        let describes = self.described.insert(index);
+                        self.form.queue(connection, task, describes);
+                    }
+                    self.form.queue_sync(connection);
+                }
             }
-            self.form.queue_sync(connection);
             progress.push(Part::Tasks { tasks, count: portion, since: Instant::now() });
         }
         if is_last && !progress.queue_end(connection) && progress.is_idle() {
@@ -312,7 +368,7 @@ impl<'a> Lanes<'a> {
         }
     }
 
-    async fn flush(&mut self, index: usize, transaction: &mut Transaction) {
+    pub(super) async fn flush(&mut self, index: usize, transaction: &mut Transaction) {
         let sent = match self.lanes[index].connection(transaction) {
             Some(connection) => connection.flush().await,
             None => return,
@@ -392,7 +448,7 @@ impl<'a> Lanes<'a> {
     }
 
     /// Waits for something to happen; on one lane only if it is named.
-    async fn next(&mut self, transaction: &mut Transaction, only: Option<usize>) -> Event {
+    pub(super) async fn next(&mut self, transaction: &mut Transaction, only: Option<usize>) -> Event {
         let current = only.unwrap_or(self.current);
         if let Some(message) = self.buffered(current, transaction) {
             return Event::Message(current, message);

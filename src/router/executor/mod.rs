@@ -19,6 +19,7 @@ mod pace;
 mod portion;
 mod rows;
 mod shard_key;
+mod snapshot;
 mod source;
 mod stop;
 mod summary;

@@ -16,12 +16,14 @@ use super::lanes::{Access, Lanes, one_per_worker};
 use super::merge::{Head, Keys, Order, Window, iso_dates, per_worker, row_formats};
 use super::multi_shard::{anchor, locks_rows, tasks};
 use super::rows::{ClientRows, push_prefix};
+use super::snapshot::{self, NoRows};
 use super::summary::Sink;
 use super::task::{Form, RowFormats, Task};
 use super::time_constant;
 use crate::client::Client;
 use crate::error::Result;
 use crate::execution::Execution;
+use crate::fence::Hold;
 use crate::session::Session;
 
 /// The result of a portal, as far as the client has not read it.
@@ -105,9 +107,18 @@ impl Portions {
         let portal = format!("howdah_portal_{}", session.transaction.next_intermediate());
         let groups: Vec<GroupId> = tasks.iter().map(|it| it.group).collect();
         let form = Form::Bind { execution, formats, portal: portal.clone() };
-        let mut lanes = Lanes::start(session, form, tasks, Access::Write).await?;
-        lanes.read(session, &mut NoRows).await?;
-        let columns = lanes.finish(session).await?.columns.unwrap_or_default();
+        session.join(groups.iter().copied()).await?;
+        let hold = snapshot::fence_portals(session, execution, tasks.iter()).await?;
+        let bound = async {
+            let mut lanes = Lanes::start(session, form, tasks, Access::Write).await?;
+            lanes.read(session, &mut NoRows).await?;
+            lanes.finish(session).await
+        };
+        let bound = match hold {
+            Some(hold) => Hold::cover(hold, bound).await?,
+            None => bound.await?,
+        };
+        let columns = bound.columns.unwrap_or_default();
         let part = |group| Part {
             group,
             portal: portal.clone(),
@@ -261,14 +272,5 @@ struct Uncut<'a>(&'a mut ClientRows);
 impl Sink for Uncut<'_> {
     fn row(&mut self, row: &Bytes, client: &mut Client) -> Result<()> {
         self.0.row(row, client)
-    }
-}
-
-/// None come.
-struct NoRows;
-
-impl Sink for NoRows {
-    fn row(&mut self, _row: &Bytes, _client: &mut Client) -> Result<()> {
-        Ok(())
     }
 }

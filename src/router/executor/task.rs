@@ -145,7 +145,7 @@ pub(crate) fn text_is_exact(settings: &Settings) -> bool {
 }
 
 /// Queues a task as a portal, which is described if `describe` says so. No Sync is queued.
-fn queue_bind(
+pub(super) fn queue_bind(
     connection: &mut ServerConnection,
     task: &Task,
     execution: &Execution<'_>,

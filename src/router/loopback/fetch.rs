@@ -8,6 +8,7 @@ use howdah_catalog::GroupId;
 use super::cursor::{Cursor, Open, Row, Source, State};
 use super::flight::{Flight, Outcome, Sent};
 use super::host::Host;
+use super::keepers::declare_keeper;
 use super::live::{Caller, Live, forgotten, no_cursor};
 use super::order::{RankedKey, SortOrder};
 use super::request::Rows;
@@ -90,6 +91,10 @@ impl Live {
         if row_ids.is_some() && 1 < scan.queries.len() {
             self.take_turn(host, caller, table).await?;
         }
+        if !locking {
+            let needed: BTreeSet<GroupId> = scan.queries.iter().map(|it| it.group).collect();
+            self.take_snapshots(host, caller, keeper, &needed).await?;
+        }
         let mut flights = BTreeMap::new();
         let mut sources = Vec::new();
         let mut opened = BTreeSet::new();
@@ -161,30 +166,6 @@ impl Live {
             source.add(next_outcome(&mut outcomes, source.group)?.rows, count, open.row_ids)?;
         }
         self.rank(host, caller, open).await
-    }
-
-    /// Opens a keeper where it is not open yet.
-    pub(super) async fn open_keeper<H: Host>(
-        &mut self,
-        host: &mut H,
-        caller: &Caller,
-        keeper: KeeperId,
-        groups: &BTreeSet<GroupId>,
-    ) -> Result<()> {
-        let missing: Vec<_> =
-            groups.iter().copied().filter(|it| !self.snapshots.is_open(keeper, *it)).collect();
-        let mut flights = BTreeMap::new();
-        for group in &missing {
-            let mut flight = Flight::default();
-            self.push_closings(&mut flight, *group);
-            declare_keeper(&mut flight, keeper, &key(host, *group).await?);
-            flights.insert(*group, flight);
-        }
-        run(host, caller, flights).await?;
-        for group in missing {
-            self.snapshots.opened(keeper, group, self.depth);
-        }
-        Ok(())
     }
 
     /// A flight to a worker whose shards of this owner are to be used.
@@ -346,18 +327,6 @@ pub(crate) fn text_array<T: AsRef<[u8]>>(values: &[Option<T>]) -> String {
     }
     text.push('}');
     text
-}
-
-pub(super) fn declare_keeper(flight: &mut Flight, keeper: KeeperId, key: &str) {
-    flight.command(
-        &format!(
-            "DECLARE {} NO SCROLL CURSOR FOR SELECT howdah.open($1, pg_catalog.current_setting('howdah.cursor'), \
-             pg_catalog.current_setting('howdah.query'), pg_catalog.current_setting('howdah.shard')) \
-             FROM (SELECT pg_catalog.generate_series(1, 1000000000)) AS calls",
-            keeper.cursor_name()
-        ),
-        &[Some(key)],
-    );
 }
 
 pub(super) async fn key<H: Host>(host: &H, group: GroupId) -> Result<std::sync::Arc<str>> {

@@ -1,10 +1,12 @@
 //! Whose worker transactions the loopback works in: a session's, or those of a backend that no session owns.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use howdah_catalog::{Catalog, GroupId, Table};
 
 use crate::error::Result;
+use crate::fence::Hold;
 use crate::router::Router;
 use crate::server::ServerConnection;
 use crate::settings::Settings;
@@ -27,6 +29,9 @@ pub(crate) trait Host {
 
     /// A connection that [`Host::worker`] has given before.
     fn opened(&mut self, group: GroupId) -> Result<&mut ServerConnection>;
+
+    /// The fence around these workers, for a statement that takes its snapshots there; none if it needs none.
+    fn fence(&self, groups: &BTreeSet<GroupId>) -> impl Future<Output = Result<Option<Arc<Hold>>>> + Send;
 
     /// An error where nothing may be written.
     fn check_writable(&self) -> Result<()>;

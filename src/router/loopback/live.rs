@@ -12,15 +12,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::cursor::{Cursor, State};
 use super::host::Host;
+use super::keepers::readable;
 use super::readers::{Running, unclear};
 use super::request::{Answer, ConnectionId, Parameters, Request, Rows, Work};
 use super::select::{Relation, Select, Value};
-use super::snapshots::{Retired, Snapshots};
+use super::snapshots::{KeeperId, Retired, Snapshots};
 use crate::error::{Error, Result};
 
 #[derive(Default)]
 pub(crate) struct Live {
     pub(super) snapshots: Snapshots,
+    /// Workers that could not be reached when a keeper was opened on the others.
+    pub(super) left_out: BTreeSet<(KeeperId, GroupId)>,
     pub(super) cursors: BTreeMap<(ConnectionId, u32), Cursor>,
     /// Cursors on workers that are no longer needed; closed with the next flight there.
     pub(super) closing: Vec<Closing>,
@@ -174,7 +177,7 @@ impl Live {
                 State::Declared(keeper)
             }
             Relation::Probe => State::rows(self.probe(host, caller, number).await?),
-            Relation::Boundary => State::rows(self.boundary(host, caller, number)?),
+            Relation::Boundary => State::rows(self.boundary(host, caller, number).await?),
             Relation::Call => {
                 let request = call_request(&select, &parameters)?;
                 if !caller.parallel {
@@ -211,24 +214,27 @@ impl Live {
             self.running.hold();
             let (keepers, retired) = self.snapshots.hold(number);
             self.retire(retired);
-            let catalog = host.catalog();
-            let groups: BTreeSet<GroupId> =
-                catalog.tables().flat_map(|it| it.shards().iter().map(|it| it.group)).collect();
+            let groups = readable(host);
             for keeper in keepers {
+                self.take_snapshots(host, caller, keeper, &groups).await?;
                 self.open_keeper(host, caller, keeper, &groups).await?;
             }
         }
         Ok(text_rows("gid", vec![None]))
     }
 
-    /// A statement is about to write. What began before it opens its keepers with the write itself ([`Self::begin_write`]).
-    fn boundary<H: Host>(&mut self, host: &mut H, caller: &Caller, number: u32) -> Result<Rows> {
+    /// A statement is about to write. What began before it and has read nothing has its snapshots taken now; where there is no
+    /// fence, with the write itself ([`Self::write_flight`]).
+    async fn boundary<H: Host>(&mut self, host: &mut H, caller: &Caller, number: u32) -> Result<Rows> {
         host.check_writable()?;
         if caller.parallel {
             return Err(Error::Internal("a parallel worker writes".to_owned()));
         }
         let retired = self.snapshots.boundary(number);
         self.retire(retired);
+        for keeper in self.snapshots.past_keepers() {
+            self.take_snapshots(host, caller, keeper, &BTreeSet::new()).await?;
+        }
         Ok(text_rows("gid", vec![host.record_gid()]))
     }
 

@@ -8,7 +8,7 @@
 //!
 //! Invariants: no coordinator connection is opened here, because the parent statement may hold any lock there; a statement
 //! that is not understood is refused; all cursors of one statement read a worker with one snapshot and see no write that is
-//! newer than the statement ([`snapshots`]).
+//! newer than the statement ([`snapshots`]), at one moment for all workers ([`keepers`]).
 
 mod registry;
 mod request;
@@ -26,6 +26,7 @@ mod cursor;
 mod fetch;
 mod flight;
 mod host;
+mod keepers;
 mod live;
 mod node;
 mod order;

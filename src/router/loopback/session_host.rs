@@ -1,5 +1,6 @@
 //! A session as the owner of its loopback work.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use super::host::Host;
 use super::live::serve;
 use super::request::Request;
 use crate::error::{Error, Result};
+use crate::fence::Hold;
 use crate::router::Router;
 use crate::server::ServerConnection;
 use crate::session::Session;
@@ -71,6 +73,10 @@ impl Host for Session {
     fn opened(&mut self, group: GroupId) -> Result<&mut ServerConnection> {
         let connection = self.transaction.opened(group);
         connection.ok_or_else(|| Error::Internal(format!("node group {group} takes no part")))
+    }
+
+    async fn fence(&self, groups: &BTreeSet<GroupId>) -> Result<Option<Arc<Hold>>> {
+        Session::fence(self, groups).await
     }
 
     fn check_writable(&self) -> Result<()> {

@@ -232,7 +232,12 @@ impl Snapshots {
         // The router may write next, without a word here.
         self.last_write = self.highest;
         self.past.iter_mut().for_each(|it| it.held = true);
-        (self.past.iter().filter_map(|it| it.keeper.as_ref()).map(|it| it.id).collect(), retired)
+        (self.past_keepers(), retired)
+    }
+
+    /// The keepers of statements that began before the last write.
+    pub(crate) fn past_keepers(&self) -> Vec<KeeperId> {
+        self.past.iter().filter_map(|it| it.keeper.as_ref()).map(|it| it.id).collect()
     }
 
     /// Something was written. Whatever has not been seen yet begins later.
@@ -291,6 +296,11 @@ impl Snapshots {
 
     pub(crate) fn is_open(&self, keeper: KeeperId, group: GroupId) -> bool {
         self.keepers().any(|it| it.id == keeper && it.workers.contains_key(&group))
+    }
+
+    /// Whether no worker has it.
+    pub(crate) fn is_new(&self, keeper: KeeperId) -> bool {
+        !self.keepers().any(|it| it.id == keeper && !it.workers.is_empty())
     }
 
     pub(crate) fn opened(&mut self, keeper: KeeperId, group: GroupId, depth: u32) {

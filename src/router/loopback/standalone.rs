@@ -3,7 +3,7 @@
 //! Such a backend (autovacuum, a scheduled job, an administrator on the coordinator's own socket) has rights that only the
 //! coordinator knows and has checked; reads go through the keyed functions all the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use howdah_catalog::{Catalog, GroupId, Table};
@@ -12,7 +12,9 @@ use tokio::sync::mpsc;
 use super::host::Host;
 use super::live::{Live, serve};
 use super::request::{Request, Work};
+use crate::cores::CoreId;
 use crate::error::{Error, Result};
+use crate::fence::{Hold, Reader};
 use crate::pool::PooledConnection;
 use crate::router::Router;
 use crate::server::ServerConnection;
@@ -93,6 +95,14 @@ impl Host for Standalone {
         connection
             .map(|it| &mut **it)
             .ok_or_else(|| Error::Internal(format!("node group {group} takes no part")))
+    }
+
+    async fn fence(&self, groups: &BTreeSet<GroupId>) -> Result<Option<Arc<Hold>>> {
+        if groups.len() < 2 {
+            return Ok(None);
+        }
+        let reader = Reader { core: CoreId::ROUTER, targets: None };
+        self.router.fence.hold(&self.router, &reader, groups).await.map(Some)
     }
 
     fn check_writable(&self) -> Result<()> {

@@ -8,10 +8,11 @@ use howdah_pg::TypeOid;
 use howdah_pg::hash::hash_text_value;
 use howdah_sql::{quote_identifier, quote_literal};
 
-use super::fetch::{declare_keeper, key, run, text_array};
+use super::fetch::{key, run, text_array};
 use super::flight::{Flight, Outcome};
 use super::host::Host;
 use super::insert::{Insert, Item};
+use super::keepers::declare_keeper;
 use super::live::{Caller, Live, rows_of};
 use super::request::{Parameters, Rows};
 use super::snapshots::KeeperId;

@@ -53,6 +53,13 @@ impl PooledConnection {
         targets.add(self.target().clone());
         self.targets = Some(targets.clone());
     }
+
+    /// Cancels of that session no longer reach it. One that was sent may come yet: the connection is not clean then.
+    pub(crate) fn detach(&mut self) {
+        if let Some(targets) = self.targets.take() {
+            targets.remove(self.target());
+        }
+    }
 }
 
 impl Deref for PooledConnection {

@@ -63,7 +63,17 @@ impl Pools {
     /// A connection to a node, to the group's database, as a role, for an errand of the router itself. No session has used it, so
     /// that it has none of their settings.
     pub(crate) async fn acquire(&self, group: GroupId, user: &str) -> Result<PooledConnection> {
-        let pool = self.pool(CoreId::ROUTER, group, user, &self.database);
+        self.acquire_on(CoreId::ROUTER, group, user).await
+    }
+
+    /// The same on a core, where a session of this role may have used it.
+    pub(crate) async fn acquire_on(
+        &self,
+        core: CoreId,
+        group: GroupId,
+        user: &str,
+    ) -> Result<PooledConnection> {
+        let pool = self.pool(core, group, user, &self.database);
         self.acquire_from(&pool, Term::Open, |_| Rank::Fit(0)).await
     }
 

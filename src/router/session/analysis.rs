@@ -105,6 +105,12 @@ impl Analyzed {
     }
 
     /// Whether PostgreSQL refuses it within a transaction block, or may.
+    /// `PlannedStmtRequiresSnapshot`, for what needs locks more than rows: who locks first and reads then sees all that was committed
+    /// before it got the lock.
+    pub(super) fn takes_no_snapshot(&self) -> bool {
+        self.statement.as_ref().is_some_and(|it| matches!(it.kind(), Kind::Lock | Kind::SetConstraints))
+    }
+
     pub(super) fn runs_alone(&self) -> bool {
         self.statement.as_ref().is_none_or(|it| {
             crate::ddl::runs_alone(it) || matches!(it.kind(), Kind::Call | Kind::Do | Kind::Discard)

@@ -33,6 +33,7 @@ impl Session {
         {
             return Err(Error::InFailedTransaction);
         }
+        self.transaction.takes_no_snapshot = prepared.analyzed.takes_no_snapshot();
         let place = match &prepared.analyzed.route {
             Route::Empty | Route::Control(_) => Place::Router,
             Route::Local => {

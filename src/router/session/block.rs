@@ -229,7 +229,11 @@ impl Session {
         match statement.node() {
             NodeEnum::VariableSetStmt(it) => matches!(
                 it.name.to_ascii_lowercase().as_str(),
-                "transaction" | "transaction_isolation" | "transaction_read_only" | "transaction_deferrable"
+                "transaction"
+                    | "transaction snapshot"
+                    | "transaction_isolation"
+                    | "transaction_read_only"
+                    | "transaction_deferrable"
             ),
             _ => false,
         }
@@ -237,6 +241,12 @@ impl Session {
 
     /// Every node of the transaction must know, those that join later as well.
     pub(super) async fn set_transaction(&mut self, text: &str) -> Result<()> {
+        if text.to_ascii_lowercase().split_ascii_whitespace().nth(2) == Some("snapshot") {
+            return Err(Error::not_supported(
+                "SET TRANSACTION SNAPSHOT is not available through the router",
+                "A snapshot is one node's own. Statements of one REPEATABLE READ transaction see the same moment on all nodes.",
+            ));
+        }
         self.in_transaction(text).await?;
         self.client.push_command_complete("SET");
         Ok(())

@@ -35,7 +35,7 @@ use howdah_sql::Shape;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::cancel::CancelLease;
+use crate::cancel::{CancelLease, CancelTargets};
 use crate::client::Client;
 use crate::cores::CoreId;
 use crate::duplex::Frame;
@@ -134,6 +134,14 @@ impl Session {
             connection.lease = Some(self.router.registry.register(pid, self.loopback_sender.clone()));
         }
         Ok(connection)
+    }
+
+    pub(crate) fn core(&self) -> CoreId {
+        self.core
+    }
+
+    pub(crate) fn cancel_targets(&self) -> Arc<CancelTargets> {
+        self.cancel.targets.clone()
     }
 
     /// A setting that the router itself obeys.

@@ -160,6 +160,7 @@ impl Session {
         let text = translated.as_ref().map_or(text, |it| it.as_bytes());
         let (analyzed, _) = self.analyze(text, &[]).await?;
         self.custom_settings.extend(analyzed.custom_settings.iter().cloned());
+        self.transaction.takes_no_snapshot = analyzed.takes_no_snapshot();
         match &analyzed.route {
             Route::Empty => {
                 backend::put_empty_query_response(self.client.buffer());

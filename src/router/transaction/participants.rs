@@ -3,7 +3,7 @@
 use howdah_catalog::GroupId;
 use howdah_pg::wire::backend::TransactionStatus;
 
-use super::{Block, Participant, Step, Transaction};
+use super::{Block, Isolation, Participant, Step, Transaction};
 use crate::error::{Error, Result};
 use crate::pool::{PooledConnection, Term};
 use crate::server::{Message, ServerConnection};
@@ -26,6 +26,14 @@ impl Session {
     }
 
     async fn participant_for(&mut self, group: GroupId, term: Term) -> Result<&mut ServerConnection> {
+        if self.transaction.is_in_progress() {
+            self.check_snapshots(group).await?;
+        }
+        self.join_one(group, term).await
+    }
+
+    /// Brings one node in, whatever the transaction's snapshots say of it.
+    pub(super) async fn join_one(&mut self, group: GroupId, term: Term) -> Result<&mut ServerConnection> {
         if !self.transaction.has(group) {
             self.check_second_node(group)?;
             let connection = self.acquire_resolved(group, term).await?;
@@ -147,7 +155,10 @@ impl Session {
     fn check_second_node(&self, group: GroupId) -> Result<()> {
         let transaction = &self.transaction;
         let alone = transaction.participants.keys().all(|it| *it == group);
-        if alone || !transaction.is_in_progress() || !transaction.is_serializable(&self.settings) {
+        if alone
+            || !transaction.is_in_progress()
+            || transaction.isolation_by(&self.settings) != Isolation::Serializable
+        {
             return Ok(());
         }
         Err(Error::not_supported(

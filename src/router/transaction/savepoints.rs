@@ -89,6 +89,7 @@ impl Session {
         let groups = self.transaction.open_groups();
         self.run_on(&groups, command).await?;
         self.transaction.opening.push(Step::Command(command.to_owned()));
+        self.transaction.doubt_isolation();
         Ok(())
     }
 

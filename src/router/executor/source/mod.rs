@@ -23,10 +23,12 @@ use super::lanes::{Access, Lanes, one_per_worker};
 use super::merge::Window;
 use super::multi_shard::{anchor, exact_formats, locks_rows, tasks};
 use super::rows::prefix;
+use super::snapshot;
 use super::task::{Form, Parameters, Task};
 use super::{single_shard_task, time_constant};
 use crate::error::{Error, Result};
 use crate::execution::Execution;
+use crate::fence::Hold;
 use crate::server::Draws;
 use crate::session::Session;
 use crate::transaction::Block;
@@ -144,12 +146,14 @@ impl Source {
         window: Window,
         columns: Option<usize>,
     ) -> Result<Self> {
-        let mut parts = Vec::new();
-        for task in one_per_worker(tasks, Access::Read) {
-            let parameters = Parameters::of(execution, &task.text);
-            let part = Part::open(session, task.group, &task.text, &parameters, &wanted.encoding).await?;
-            parts.push(part);
-        }
+        let tasks = one_per_worker(tasks, Access::Read);
+        let hold = snapshot::fence_portals(session, execution, tasks.iter()).await?;
+        let parts = match hold {
+            Some(hold) => {
+                Hold::cover(hold, part::bind_now(session, execution, &tasks, &wanted.encoding)).await?
+            }
+            None => part::bind(session, execution, &tasks, &wanted.encoding).await?,
+        };
         Ok(Self { columns, window, ..Self::new(parts, wanted) })
     }
 

@@ -9,8 +9,9 @@ use howdah_catalog::GroupId;
 use howdah_pg::wire::frontend::{self, Target};
 
 use crate::error::{Error, Result};
+use crate::execution::Execution;
 use crate::executor::intermediate::Encoding;
-use crate::executor::task::Parameters;
+use crate::executor::task::{Parameters, Task};
 use crate::server::{Message, error_fields};
 use crate::session::Session;
 use crate::transaction::Transaction;
@@ -79,6 +80,39 @@ impl Part {
         // It may be that only the first rows are narrow.
         self.asks = (PORTION / width.max(1)).clamp(1, MAX_ROWS).min(self.asks * 8);
     }
+}
+
+/// Makes a portal of each task.
+pub(super) async fn bind(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    tasks: &[Task],
+    encoding: &Encoding,
+) -> Result<Vec<Part>> {
+    let mut parts = Vec::new();
+    for task in tasks {
+        let parameters = Parameters::of(execution, &task.text);
+        parts.push(Part::open(session, task.group, &task.text, &parameters, encoding).await?);
+    }
+    Ok(parts)
+}
+
+/// The same, and waits until all are there.
+pub(super) async fn bind_now(
+    session: &mut Session,
+    execution: &Execution<'_>,
+    tasks: &[Task],
+    encoding: &Encoding,
+) -> Result<Vec<Part>> {
+    let parts = bind(session, execution, tasks, encoding).await?;
+    for part in &parts {
+        session.participant(part.group).await?.flush().await?;
+    }
+    let mut result = Ok(());
+    for part in &parts {
+        result = result.and(session.finish_on(part.group).await);
+    }
+    result.map(|()| parts)
 }
 
 /// Reads a portion of each part; of whatever else their connections have under way only the errors.
