@@ -34,10 +34,10 @@ pub(crate) async fn chart_with(cluster: &Cluster, image: &Tagged, replicas: u32)
             "postgresImage={}",
             cluster.images.default_postgres().replace('{', "\\{").replace('}', "\\}")
         ),
-        format!("replicas={replicas}"),
     ] {
         helm.args(["--set-string", &value]);
     }
+    helm.args(["--set", &format!("replicas={replicas}")]);
     command::run(&mut helm, "", seconds(150)).await.context("helm upgrade --install")?;
     wait_for_crd(cluster).await
 }

@@ -16,7 +16,7 @@ use crate::scene::Scene;
 use crate::wait::seconds;
 
 /// A test that takes longer hangs.
-const TEST: Duration = seconds(900);
+const TEST: Duration = seconds(1200);
 
 pub(crate) type Body = for<'a> fn(&'a Scene) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 

@@ -37,7 +37,8 @@ async fn with_the_yaml(scene: &Scene, yaml: &str) -> Result<()> {
     let cluster = &scene.cluster;
     cluster.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], yaml).await?;
     install::wait_for_crd(cluster).await?;
-    install::operators_are_ready(cluster, 1).await?;
+    // What the chart has without another wish.
+    install::operators_are_ready(cluster, 2).await?;
     let group = scene.group("demo", json!({"workers": {"count": 1}})).await?;
     group.ready_within(seconds(120)).await?;
     group.answers("SELECT 1", "1").await

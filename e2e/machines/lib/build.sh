@@ -8,7 +8,7 @@ build_programs() {
     mkdir -p "$bin"
     build kube . -ldflags "-s -w $(version_flags)"
     build coredns . -ldflags "-s -w"
-    build helm helm.sh/helm/v3/cmd/helm -ldflags "-s -w"
+    build helm helm.sh/helm/v3/cmd/helm -ldflags "-s -w $(helm_flags)"
     local program
     for program in etcd kube-apiserver kube-controller-manager kube-scheduler kube-proxy kubelet kubectl; do
         ln -sf kube "$bin/$program"
@@ -37,4 +37,10 @@ version_flags() {
         printf -- '-X %s.gitVersion=%s -X %s.gitMajor=1 -X %s.gitMinor=%s -X %s.gitTreeState=clean ' \
             $package "$kubernetes_version" $package $package "${minor%%.*}" $package
     done
+}
+
+# Without these helm takes every cluster that it does not ask for one of Kubernetes 1.20.
+helm_flags() {
+    local package=helm.sh/helm/v3/pkg/chartutil minor=${kubernetes_version#v1.}
+    printf -- '-X %s.k8sVersionMajor=1 -X %s.k8sVersionMinor=%s' $package $package "${minor%%.*}"
 }
