@@ -28,6 +28,11 @@ enum Command {
     Router(process::Arguments),
     /// Run one PostgreSQL server: make it, start it, keep it running.
     Instance(process::Arguments),
+    /// Copy this program into a directory, for a container without it.
+    InstallBinary {
+        #[arg(value_name = "DIR")]
+        directory: std::path::PathBuf,
+    },
     /// Print the CustomResourceDefinitions.
     Crd(crd::Crd),
 }
@@ -37,6 +42,7 @@ fn main() -> ExitCode {
         Command::Local(command) => command.run(),
         Command::Router(arguments) => router::run(arguments),
         Command::Instance(arguments) => instance::run(arguments),
+        Command::InstallBinary { directory } => instance::install_binary(&directory),
         Command::Crd(command) => command.run(),
     };
     match result {

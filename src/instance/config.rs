@@ -51,10 +51,6 @@ impl InstanceConfig {
         data_dir(&self.member_dir)
     }
 
-    pub(crate) fn program(&self, name: &str) -> PathBuf {
-        self.bin_dir.clone().unwrap_or_default().join(name)
-    }
-
     pub fn log_file(&self) -> PathBuf {
         self.member_dir.join("postgres.log")
     }

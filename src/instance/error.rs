@@ -1,8 +1,23 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Why an instance manager gives up.
+use crate::InstanceConfig;
+use crate::binaries::{Binaries, Missing, SUPPORTED};
+
+/// Why an instance manager, or one start of its server, gives up.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    #[error(
+        "no PostgreSQL found: looked in {looked}\nhint: Use an image with PostgreSQL {} to {}.",
+        SUPPORTED.start(),
+        SUPPORTED.end()
+    )]
+    NoPostgres { looked: String },
+    #[error("PostgreSQL {found} is installed in {bin_dir}, but {wanted} is needed{because}")]
+    WrongVersion { found: String, bin_dir: PathBuf, wanted: String, because: &'static str },
+    #[error(
+        "user id {0} has no name here, and initdb wants one\nhint: Mount an /etc/passwd with a line for it."
+    )]
+    NoUserName(u32),
     #[error("initdb failed: {0}")]
     Initdb(String),
     #[error("invalid PostgreSQL configuration: {0}")]
@@ -26,4 +41,27 @@ impl Error {
     ) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::File { action, path: path.into(), source }
     }
+
+    /// `data` is the version of the data directory, where there is one.
+    pub(crate) fn missing(missing: Missing, config: &InstanceConfig, data: Option<u32>) -> Self {
+        match missing {
+            Missing::Nothing { looked } if looked.is_empty() => {
+                Self::NoPostgres { looked: "PATH, /usr/lib/postgresql/*/bin, /usr/local/bin".into() }
+            }
+            Missing::Nothing { looked } => Self::NoPostgres { looked: join(&looked) },
+            Missing::Wrong(Binaries { bin_dir, version: found, .. }) => {
+                let (wanted, because) = match (data, config.postgres_major) {
+                    (Some(data), _) => (data.to_string(), ": the data directory was made by it"),
+                    (None, Some(wanted)) => (wanted.to_string(), ": the configuration asks for it"),
+                    (None, None) => (format!("{} to {}", SUPPORTED.start(), SUPPORTED.end()), ""),
+                };
+                Self::WrongVersion { found, bin_dir, wanted, because }
+            }
+        }
+    }
+}
+
+fn join(paths: &[PathBuf]) -> String {
+    let paths = paths.iter().map(|it| Path::display(it).to_string());
+    paths.collect::<Vec<_>>().join(", ")
 }

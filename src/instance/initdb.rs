@@ -6,12 +6,14 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
 
+use nix::unistd::{User, geteuid};
 use tokio::process::Command;
 
+use crate::binaries::Binaries;
 use crate::{Error, InstanceConfig};
 
-/// True when there was nothing and now there is a data directory.
-pub(crate) async fn ensure(config: &InstanceConfig) -> Result<(), Error> {
+/// Makes one where there is none.
+pub(crate) async fn ensure(config: &InstanceConfig, binaries: &Binaries) -> Result<(), Error> {
     if is_initialised(&config.member_dir) {
         return Ok(());
     }
@@ -19,7 +21,7 @@ pub(crate) async fn ensure(config: &InstanceConfig) -> Result<(), Error> {
     if data.exists() {
         fs::remove_dir_all(&data).map_err(Error::file("remove", &data))?;
     }
-    initdb(config, &data).await?;
+    initdb(config, binaries, &data).await?;
     make_durable(&config.member_dir).await
 }
 
@@ -27,8 +29,8 @@ pub(crate) fn is_initialised(member_dir: &Path) -> bool {
     member_dir.join(MARKER).exists()
 }
 
-async fn initdb(config: &InstanceConfig, data: &Path) -> Result<(), Error> {
-    let program = config.program("initdb");
+async fn initdb(config: &InstanceConfig, binaries: &Binaries, data: &Path) -> Result<(), Error> {
+    let program = binaries.program("initdb");
     let mut command = Command::new(&program);
     command
         .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"])
@@ -41,12 +43,37 @@ async fn initdb(config: &InstanceConfig, data: &Path) -> Result<(), Error> {
         .stdin(Stdio::null())
         .current_dir(&config.member_dir);
     crate::postgres::clean_environment(&mut command);
+    name_this_user(&mut command, &config.member_dir)?;
     let output = command.output().await.map_err(|source| Error::Spawn { program, source })?;
     if output.status.success() {
         return Ok(());
     }
     let _ = fs::remove_dir_all(data);
     Err(Error::Initdb(reason(&String::from_utf8_lossy(&output.stderr))))
+}
+
+/// initdb asks for the name of its own user, though it needs none. A container's user may have no entry; many images
+/// have the library that pretends one.
+fn name_this_user(command: &mut Command, member_dir: &Path) -> Result<(), Error> {
+    let uid = geteuid();
+    if User::from_uid(uid).is_ok_and(|it| it.is_some()) {
+        return Ok(());
+    }
+    let places = ["lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib", "lib64"];
+    let library = places.map(|it| Path::new("/usr").join(it).join("libnss_wrapper.so"));
+    let library = library.iter().find(|it| it.exists()).ok_or(Error::NoUserName(uid.as_raw()))?;
+    let gid = nix::unistd::getegid().as_raw();
+    let files = [
+        ("NSS_WRAPPER_PASSWD", "passwd", crate::pods::passwd(uid.as_raw(), gid)),
+        ("NSS_WRAPPER_GROUP", "group", format!("postgres:x:{gid}:\n")),
+    ];
+    for (variable, name, text) in files {
+        let path = member_dir.join(name);
+        fs::write(&path, text).map_err(Error::file("write", &path))?;
+        command.env(variable, path);
+    }
+    command.env("LD_PRELOAD", library);
+    Ok(())
 }
 
 fn ctype_argument() -> Option<&'static str> {
@@ -61,7 +88,7 @@ fn reason(stderr: &str) -> String {
         .iter()
         .find_map(|word| stderr.lines().find(|line| line.contains(word)))
         .or_else(|| stderr.lines().rfind(|line| !line.trim().is_empty()))
-        .map_or_else(|| "no message".into(), |line| crate::postgres::without_prefix(line.trim()).to_owned())
+        .map_or_else(|| "no message".into(), |line| crate::log::without_prefix(line.trim()).to_owned())
 }
 
 async fn make_durable(member_dir: &Path) -> Result<(), Error> {

@@ -22,15 +22,9 @@ pub const SOCKET_DIR: &str = "/run/howdah/postgres";
 pub const LOOPBACK_DIR: &str = "/run/howdah/loopback";
 pub const ROUTER_LOOPBACK_SOCKET: &str = "/run/howdah/router/loopback.sock";
 
-/// The common name, and the DNS name, in a router's certificate towards nodes: it may log in as any role, and nodes
-/// deliver loopback connections to whoever shows it. Extended key usage: client and server.
-pub const ROUTER_NAME: &str = "howdah-router";
-/// The common name in the operator's certificate: it may log in as superuser, through a router too, and use the
-/// control API. Extended key usage: client.
-pub const OPERATOR_NAME: &str = "howdah-operator";
-/// The common name in the coordinator's certificate, which it also shows to routers: server and client. Those of
-/// workers (`w0`, …) are for servers only, so that a worker can log in nowhere.
-pub const COORDINATOR_NAME: &str = "coordinator";
+pub use howdah_tls::names::{
+    COORDINATOR as COORDINATOR_NAME, OPERATOR as OPERATOR_NAME, ROUTER as ROUTER_NAME,
+};
 
 /// A passwd file for images that have no entry for the user of the pod: initdb wants a name for its own user.
 /// Mount it at /etc/passwd.

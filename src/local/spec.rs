@@ -3,10 +3,10 @@ use std::fs;
 use std::path::Path;
 
 use howdah_api::{API_VERSION, Coordinator, KIND, ServerGroup, ServerGroupSpec, Workers};
+use howdah_instance::binaries::SUPPORTED;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::binaries::SUPPORTED;
 use crate::{Error, parameters};
 
 /// The server group of a file. Errors name the line, or the field.

@@ -4,6 +4,7 @@
 //! No IO, no clock and no randomness of its own: sockets, time and entropy come in as arguments.
 
 pub mod datum;
+pub mod der;
 pub mod hash;
 pub mod ident;
 mod keywords;

@@ -1,5 +1,6 @@
 //! `tls-server-end-point` (RFC 5929): the hash of the server's certificate.
 
+use crate::der::element;
 use ring::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 
 /// The binding data of a certificate in DER. `None` for one whose signature names no hash (Ed25519, RSA-PSS):
@@ -35,18 +36,3 @@ const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
 const ECDSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04];
 /// 1.2.840.10045.4.3.
 const ECDSA_SHA2: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03];
-
-/// The contents of the DER element at the start, which must have this tag, and what follows it.
-fn element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
-    let (&found, rest) = der.split_first()?;
-    let (&first, rest) = rest.split_first()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81..=0x84 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-            (bytes.iter().fold(0, |length, it| length << 8 | usize::from(*it)), rest)
-        }
-        _ => return None,
-    };
-    rest.split_at_checked(length).filter(|_| found == tag)
-}
