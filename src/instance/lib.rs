@@ -11,6 +11,7 @@
 //! is control, no setting keeps the server from running.
 //!
 //! It does not decide what role the member has and knows no other member.
+mod citus_settings;
 mod config;
 mod error;
 

@@ -1,10 +1,12 @@
 //! The settings of a node: our defaults and those of the ServerGroup, one over the other. Pure.
 use std::collections::BTreeMap;
 
+use crate::citus_settings::CITUS;
+
 /// postgresql.conf of a node: defaults, then each layer over those before it. Names become lower case.
 pub fn layered<'a>(layers: impl IntoIterator<Item = (&'a str, &'a str)>) -> BTreeMap<String, String> {
     let mut settings: BTreeMap<String, String> =
-        DEFAULTS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        DEFAULTS.iter().chain(CITUS).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     for (name, value) in layers {
         settings.insert(name.to_ascii_lowercase(), value.to_owned());
     }
@@ -45,7 +47,7 @@ pub fn hash(settings: &BTreeMap<String, String>) -> String {
 }
 
 /// What suits several servers on a developer's machine. Durability is not traded for speed.
-const DEFAULTS: [(&str, &str); 17] = [
+const DEFAULTS: [(&str, &str); 9] = [
     ("max_connections", "200"),
     ("shared_buffers", "128MB"),
     ("max_wal_size", "1GB"),
@@ -55,15 +57,6 @@ const DEFAULTS: [(&str, &str); 17] = [
     ("log_line_prefix", "%m [%p] %q%u@%d "),
     ("log_checkpoints", "off"),
     ("lc_messages", "C"),
-    // Placeholders to Postgres; the router gives them meaning.
-    ("citus.shard_count", "32"),
-    ("citus.shard_replication_factor", "1"),
-    ("citus.max_adaptive_executor_pool_size", "16"),
-    ("citus.executor_slow_start_interval", "10"),
-    ("citus.multi_shard_modify_mode", "parallel"),
-    ("citus.enable_repartition_joins", "off"),
-    ("citus.use_citus_managed_tables", "off"),
-    ("citus.node_connection_timeout", "30000"),
 ];
 
 /// Set by the instance manager, or relied upon by the router.

@@ -28,6 +28,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/sizes.sql"),
     include_str!("sql/statistics.sql"),
     include_str!("sql/views.sql"),
+    include_str!("sql/activity.sql"),
     include_str!("sql/object_ddl.sql"),
     include_str!("sql/shard_ddl.sql"),
     include_str!("sql/distribute.sql"),

@@ -50,9 +50,7 @@ fn oids_in_values_are_those_of_the_coordinator() {
         let array = Raw(array.to_vec());
         let found = client.query_one("SELECT count(*) FROM people WHERE ARRAY[now] = $1", &[&array]).await;
         assert_eq!(found.expect("a count").get::<_, i64>(0), 2);
-        for sql in ["UPDATE people SET before = $1 WHERE id = 1", "UPDATE people SET before = $1"] {
-            assert_eq!(refusal(&client, sql, &[&array]).await, "0A000", "{sql}");
-        }
+        written_values_are_the_workers_own(&client, &array).await;
         assert_eq!(
             refusal(&client, "UPDATE people SET now = now WHERE id = 1 RETURNING before", &[]).await,
             "0A000"
@@ -63,6 +61,37 @@ fn oids_in_values_are_those_of_the_coordinator() {
             client.query_one("UPDATE people SET now = now WHERE id = 1 RETURNING now, at", &[]).await;
         assert_eq!(updated.expect("a row").get::<_, Raw>(0).0, b"sad");
     });
+}
+
+/// Over one shard and over all, alone, with other parameters, prepared and again, inside of a transaction.
+async fn written_values_are_the_workers_own(client: &Client, array: &Raw) {
+    let moods = async |id: i32| -> Option<String> {
+        let sql = format!("SELECT before::text FROM people WHERE id = {id}");
+        client.query_one(&sql, &[]).await.expect("a row").get(0)
+    };
+    client.execute("UPDATE people SET before = $1 WHERE id = 2", &[array]).await.expect("one shard");
+    assert_eq!(moods(2).await.as_deref(), Some("{sad}"));
+    client.execute("UPDATE people SET before = NULL", &[]).await.expect("all shards");
+    assert_eq!(client.execute("UPDATE people SET before = $1", &[array]).await.expect("all shards"), 3);
+    assert_eq!(moods(3).await.as_deref(), Some("{sad}"));
+    let insert = client
+        .prepare("INSERT INTO people (id, before, now) VALUES ($1, $2, $3)")
+        .await
+        .expect("is prepared");
+    for id in 10..13_i32 {
+        client.execute(&insert, &[&id, array, &Raw(b"happy".to_vec())]).await.expect("a row is inserted");
+        assert_eq!(moods(id).await.as_deref(), Some("{sad}"));
+    }
+    client.batch_execute("BEGIN").await.expect("a block");
+    client.execute(&insert, &[&20_i32, array, &Raw(b"sad".to_vec())]).await.expect("a row is inserted");
+    assert_eq!(moods(20).await.as_deref(), Some("{sad}"));
+    let many = "INSERT INTO people (id, before) VALUES (21, $1), (22, $2), (23, '{happy}')";
+    client.execute(many, &[array, &None::<Raw>]).await.expect("rows of several shards");
+    assert_eq!((moods(21).await.as_deref(), moods(22).await), (Some("{sad}"), None));
+    client.batch_execute("ROLLBACK").await.expect("undone");
+    let removed = client.execute("DELETE FROM people WHERE before = $1 AND id >= 10", &[array]).await;
+    assert_eq!(removed.expect("rows are deleted"), 3);
+    client.batch_execute("UPDATE people SET before = '{happy,sad}' WHERE id = 1").await.expect("as before");
 }
 
 async fn refusal(client: &Client, sql: &str, parameters: &[&(dyn ToSql + Sync)]) -> String {

@@ -109,16 +109,6 @@ CREATE OR REPLACE VIEW pg_catalog.citus_schemas AS
     SELECT oid::regnamespace AS schema_name, 0 AS colocation_id, ''::text AS schema_size, pg_get_userbyid(nspowner) AS schema_owner
     FROM pg_namespace WHERE false;
 
--- The coordinator's backends. The router's sessions on workers are not in it.
-CREATE OR REPLACE VIEW pg_catalog.citus_stat_activity AS
-    SELECT (SELECT nodeid FROM howdah.pg_dist_node WHERE groupid = 0 AND noderole = 'primary')::bigint * 10000000000 + a.pid AS global_pid,
-        (SELECT nodeid FROM howdah.pg_dist_node WHERE groupid = 0 AND noderole = 'primary') AS nodeid,
-        false AS is_worker_query,
-        a.*
-    FROM pg_stat_activity a;
-CREATE OR REPLACE VIEW pg_catalog.citus_dist_stat_activity AS
-    SELECT * FROM pg_catalog.citus_stat_activity WHERE NOT is_worker_query;
-
 CREATE OR REPLACE FUNCTION pg_catalog.column_to_column_name(table_name regclass, column_var_text text) RETURNS text
 LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
     SELECT attname::text FROM pg_attribute
@@ -131,8 +121,7 @@ DECLARE
 BEGIN
     FOREACH view IN ARRAY ARRAY['pg_dist_node', 'pg_dist_partition', 'pg_dist_shard', 'pg_dist_placement',
         'pg_dist_shard_placement', 'pg_dist_colocation', 'pg_dist_transaction', 'pg_dist_rebalance_strategy',
-        'pg_dist_cleanup', 'pg_dist_local_group', 'citus_nodes', 'citus_tables', 'citus_shards', 'citus_schemas',
-        'citus_stat_activity', 'citus_dist_stat_activity'] LOOP
+        'pg_dist_cleanup', 'pg_dist_local_group', 'citus_nodes', 'citus_tables', 'citus_shards', 'citus_schemas'] LOOP
         EXECUTE format('GRANT SELECT ON pg_catalog.%I TO PUBLIC', view);
     END LOOP;
 END $$;

@@ -10,7 +10,7 @@ use howdah_planner::{Combine, CombinePiece};
 use super::for_client;
 use super::intermediate::{Encoding, IN_MEMORY, PORTION, Rows, Table, arrays_of, from_arrays, type_names};
 use super::lanes::Lanes;
-use super::live;
+use super::live::{self, Obstacle};
 use super::summary::Sink;
 use super::task::{Parameters, RowFormats};
 use crate::client::Client;
@@ -83,7 +83,7 @@ pub(super) async fn run(
     collector: Collector,
 ) -> Result<()> {
     let Some(input) = collect(session, lanes, worker, combine, collector).await? else {
-        return live::run(session, execution).await;
+        return live::run(session, execution, Obstacle::ReadOnly).await;
     };
     let query = query(execution, combine, &input)?;
     let parameters = query.parameters();

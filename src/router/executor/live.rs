@@ -11,12 +11,25 @@ use crate::error::{Error, Result};
 use crate::execution::Execution;
 use crate::session::Session;
 
-pub(super) async fn run(session: &mut Session, execution: &Execution<'_>) -> Result<()> {
+/// Why the workers' rows cannot be combined.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Obstacle {
+    ReadOnly,
+    Encoding,
+}
+
+pub(super) async fn run(session: &mut Session, execution: &Execution<'_>, obstacle: Obstacle) -> Result<()> {
     if !matches!(&execution.planned.plan, Plan::MultiShard(plan) if plan.live) {
-        return Err(Error::not_supported(
-            "cannot store the intermediate result of this statement in a read-only transaction",
-            "Use a transaction that may write.",
-        ));
+        return Err(match obstacle {
+            Obstacle::ReadOnly => Error::not_supported(
+                "cannot store the intermediate result of this statement in a read-only transaction",
+                "Use a transaction that may write.",
+            ),
+            Obstacle::Encoding => Error::not_supported(
+                "cannot combine the results of shards with this client_encoding",
+                "SET client_encoding = 'UTF8'.",
+            ),
+        });
     }
     let parameters = Parameters::on_coordinator(execution);
     let row_formats: Vec<_> = execution.bind.map_or(vec![], |it| it.result_formats.iter().collect());

@@ -10,6 +10,7 @@ use howdah_pg::{SqlState, TypeOid};
 use howdah_planner::{Bound, Combine, SortKey};
 
 use super::combine::{self, Collector};
+use super::intermediate::splits_letters;
 use super::lanes::{Access, Lanes};
 use super::multi_shard;
 use super::rows::{ClientRows, push_prefix, values};
@@ -99,8 +100,9 @@ pub(super) async fn ordered(
     let iso = iso_dates(session);
     let columns = lanes.summary().columns.clone().unwrap_or_default();
     let Some(keys) = Keys::of(order.keys, &columns, iso) else {
-        if lanes.summary().columns.iter().flatten().any(|it| it.format == Format::Binary) {
-            // Asked for in the client's format: run again, for text.
+        let is_binary = lanes.summary().columns.iter().flatten().any(|it| it.format == Format::Binary);
+        if is_binary || splits_letters(&session.settings) {
+            // Asked for in the client's format, or nothing to be combined: run again.
             lanes.finish(session).await?;
             return multi_shard::combine(session, execution, tasks, fallback).await;
         }

@@ -32,6 +32,7 @@ pub(crate) use self::explain::put_plan_column;
 pub(crate) use self::lanes::{Access, Lanes};
 pub(crate) use self::pace::Pace;
 pub(crate) use self::portion::Portions;
+pub(crate) use self::rows::values as row_values;
 pub(crate) use self::shard_key::{KeyValue, hash, null_key, shard_of};
 pub(crate) use self::summary::Sink;
 pub(crate) use self::task::{Form, Task};
@@ -43,6 +44,11 @@ use crate::error::{Error, MissingShard, Result};
 use crate::execution::Execution;
 use crate::session::Session;
 use crate::session::single_shard::{Rendering, Values, shard_group};
+
+/// Whether a value's text is the value, whatever its type.
+pub(crate) fn text_says_all(session: &Session) -> bool {
+    task::text_is_exact(&session.settings) && merge::iso_dates(session)
+}
 
 /// Runs every plan but those that are one message to one node, which the session forwards by itself.
 pub(crate) async fn execute(session: &mut Session, execution: &Execution<'_>) -> Result<()> {

@@ -9,7 +9,9 @@ use howdah_planner::{Merge, MultiShard};
 use howdah_sql::{Kind, NodeEnum};
 
 use super::combine::{self, Collector};
+use super::intermediate::splits_letters;
 use super::lanes::{Access, Lanes};
+use super::live::{self, Obstacle};
 use super::merge::{self, Window};
 use super::rows::ClientRows;
 use super::summary::Summary;
@@ -100,6 +102,9 @@ pub(super) async fn combine(
     tasks: Vec<Task>,
     combine: &howdah_planner::Combine,
 ) -> Result<()> {
+    if splits_letters(&session.settings) {
+        return live::run(session, execution, Obstacle::Encoding).await;
+    }
     let formats = exact_formats(session, execution, &tasks[0]).await?;
     let worker = tasks[0].group;
     let collector = Collector::new(&formats);

@@ -80,7 +80,7 @@ pub(super) fn push_prefix(client: &mut Client, row: &[u8], columns: usize) {
 }
 
 /// The values of a DataRow.
-pub(super) fn values(row: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
+pub(crate) fn values(row: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     let mut rest = row.get(2..).unwrap_or_default();
     std::iter::from_fn(move || {
         let (length, tail) = rest.split_first_chunk::<4>()?;

@@ -382,7 +382,7 @@ async fn send<H: Host>(host: &mut H, settings: &Settings, group: GroupId, flight
     flight.send(connection).await
 }
 
-/// The session's settings with those under which `postgres_fdw` reads values, if they differ. The session's own come back
+/// The session's settings with those under which `postgres_fdw` reads and writes values, if they differ. The session's own come back
 /// before its next statement there.
 fn plain_output(settings: &Settings, reported: &BTreeMap<String, String>) -> Option<Settings> {
     let value = |name: &str, reported_as: &str| {
@@ -392,11 +392,17 @@ fn plain_output(settings: &Settings, reported: &BTreeMap<String, String>) -> Opt
     let digits = settings.get("extra_float_digits").and_then(|it| it.parse::<i32>().ok()).unwrap_or(1);
     let plain = value("DateStyle", "DateStyle").starts_with("ISO")
         && value("IntervalStyle", "IntervalStyle") == "postgres"
+        && value("client_encoding", "client_encoding") == "UTF8"
         && 1 <= digits;
     if plain {
         return None;
     }
-    let wanted = [("DateStyle", "ISO"), ("IntervalStyle", "postgres"), ("extra_float_digits", "3")];
+    let wanted = [
+        ("DateStyle", "ISO"),
+        ("IntervalStyle", "postgres"),
+        ("extra_float_digits", "3"),
+        ("client_encoding", "UTF8"),
+    ];
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in settings.iter() {
         if !wanted.iter().any(|it| it.0.eq_ignore_ascii_case(name)) {

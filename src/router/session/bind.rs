@@ -28,6 +28,12 @@ impl Session {
         ahead: Ahead,
     ) -> Result<()> {
         let mut prepared = self.statement(bind.statement).await?;
+        if let Route::Planned(distributed) = &prepared.analyzed.route
+            && let Some(text) = self.bind_as_text(distributed, bind).await?
+            && let frontend::Message::Bind(bind) = frontend::parse(b'B', &text)?
+        {
+            return Box::pin(self.on_bind(&bind, &text, ahead)).await;
+        }
         self.check_new_portal(bind.portal)?;
         if self.transaction.block() == Block::Failed && !matches!(prepared.analyzed.route, Route::Control(_))
         {

@@ -193,8 +193,8 @@ pub(super) fn choose<'a>(distributed: &'a Distributed, values: &Values<'_>) -> R
             return Ok(Choice::Coordinator { writes: false });
         }
         return Err(Error::not_supported(
-            "cannot write a distributed table with arrays, ranges or rows of user-defined types in binary format",
-            "Send such parameters and ask for such results in text format.",
+            "cannot return arrays, ranges or rows of user-defined types in binary format from a write of a distributed table",
+            "Ask for such results in text format, or read them with a SELECT.",
         ));
     }
     let mut planned = &distributed.planned;

@@ -5,6 +5,7 @@
 
 mod analysis;
 mod bind;
+mod bind_text;
 mod block;
 mod describe;
 mod dispatch;

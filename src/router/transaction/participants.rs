@@ -106,7 +106,19 @@ impl Session {
         while self.transaction.opened(GroupId::COORDINATOR).is_some_and(|it| it.is_busy()) {
             let message = self.next_coordinator_message().await?;
             match message.tag {
-                b'D' => rows.push(crate::server::text_row(&message.body)),
+                b'D' => {
+                    let row = crate::server::text_row(&message.body);
+                    if !self.utf8
+                        && result.is_ok()
+                        && row.iter().flatten().any(|it| it.contains(char::REPLACEMENT_CHARACTER))
+                    {
+                        result = Err(Error::not_supported(
+                            "a value that the coordinator computes has letters that cannot be read with this client_encoding",
+                            "SET client_encoding = 'UTF8'.",
+                        ));
+                    }
+                    rows.push(row);
+                }
                 b'E' if result.is_ok() => {
                     result = Err(Error::from(crate::server::error_fields(&message.body)));
                 }

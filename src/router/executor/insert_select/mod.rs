@@ -25,7 +25,7 @@ use self::coordinator::{compute, source_types};
 use self::copies::Copies;
 use self::statements::Statements;
 use super::for_client;
-use super::intermediate::{Encoding, builtin_name};
+use super::intermediate::{Encoding, builtin_name, splits_letters};
 use super::rows::values;
 use super::shard_key::{KeyValue, ask_shard, hash, null_key};
 use super::source::{Source, Wanted};
@@ -157,10 +157,9 @@ fn encoding(session: &Session, plan: &InsertSelect, table: &Table, copies: bool)
     if copies && hashed && columns(plan).all(|it| is_plain(it.type_oid)) {
         return Ok(Encoding::Binary);
     }
-    let encoding = session.settings.get("client_encoding").unwrap_or_default();
-    if EMBEDS_ASCII.contains(&encoding) {
+    if splits_letters(&session.settings) {
         return Err(Error::not_supported(
-            format!("this INSERT is not possible with client_encoding {encoding}"),
+            "this INSERT is not possible with this client_encoding",
             "SET client_encoding = 'UTF8'.",
         ));
     }
@@ -169,9 +168,6 @@ fn encoding(session: &Session, plan: &InsertSelect, table: &Table, copies: bool)
     }
     Ok(Encoding::Text(columns(plan).map(|it| ColumnFormat::exact(it.type_oid)).collect()))
 }
-
-/// Encodings in which a byte of another letter may look like a backslash.
-const EMBEDS_ASCII: [&str; 7] = ["BIG5", "GBK", "GB18030", "JOHAB", "SJIS", "SHIFT_JIS_2004", "UHC"];
 
 /// PostgreSQL's own types whose binary form says nothing of other types.
 fn is_plain(type_oid: TypeOid) -> bool {

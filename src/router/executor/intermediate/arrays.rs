@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::Rows;
+use crate::settings::Settings;
 
 /// The values of the first columns as array literals.
 pub(crate) fn arrays_of(rows: &Rows, columns: usize) -> Vec<Bytes> {
@@ -17,6 +18,12 @@ pub(crate) fn arrays_of(rows: &Rows, columns: usize) -> Vec<Bytes> {
     }
     arrays.iter_mut().for_each(|it| it.put_u8(b'}'));
     arrays.into_iter().map(BytesMut::freeze).collect()
+}
+
+/// Whether what is escaped here would break letters of the session's encoding: a byte of one may look like a backslash.
+pub(crate) fn splits_letters(settings: &Settings) -> bool {
+    const EMBEDS_ASCII: [&str; 7] = ["BIG5", "GBK", "GB18030", "JOHAB", "SJIS", "SHIFT_JIS_2004", "UHC"];
+    EMBEDS_ASCII.contains(&settings.get("client_encoding").unwrap_or_default())
 }
 
 fn put_element(array: &mut BytesMut, value: Option<&[u8]>) {

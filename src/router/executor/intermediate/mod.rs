@@ -15,7 +15,7 @@ mod rows;
 mod table;
 mod types;
 
-pub(super) use self::arrays::{arrays_of, from_arrays};
+pub(super) use self::arrays::{arrays_of, from_arrays, splits_letters};
 pub(super) use self::rows::{Encoding, Rows};
 pub(super) use self::table::Table;
 pub(super) use self::types::{builtin_name, type_names};

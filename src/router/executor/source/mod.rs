@@ -18,7 +18,7 @@ use self::part::Part;
 pub(super) use self::spool::read_only;
 use self::spool::{Spool, Spooled};
 use super::combine::{self, Collector, Input};
-use super::intermediate::{Encoding, Table};
+use super::intermediate::{Encoding, Table, splits_letters};
 use super::lanes::{Access, Lanes, one_per_worker};
 use super::merge::Window;
 use super::multi_shard::{anchor, exact_formats, locks_rows, tasks};
@@ -185,6 +185,9 @@ impl Source {
         tasks: Vec<Task>,
         combine: &Combine,
     ) -> Result<Self> {
+        if splits_letters(&session.settings) {
+            return Self::on_coordinator(session, execution, wanted).await;
+        }
         let formats = exact_formats(session, execution, &tasks[0]).await?;
         let worker = tasks[0].group;
         let collector = Collector::new(&formats);
