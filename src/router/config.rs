@@ -89,8 +89,8 @@ pub struct Limits {
     pub clients: usize,
     /// Body of one message of a client. PostgreSQL itself allows 1 GiB less a byte.
     pub message_bytes: usize,
-    /// One statement that names distributed tables, or makes objects: its tree and plan take a hundred times its text.
-    pub statement_bytes: usize,
+    /// Statements longer than 1 MB of all sessions together that are being planned: tree and plan take a hundred times the text.
+    pub planned_bytes: usize,
     /// Extended-protocol messages gathered before they are executed without waiting for Sync.
     pub pipeline_bytes: usize,
     pub pipeline_messages: usize,
@@ -121,7 +121,7 @@ impl Default for Limits {
         Self {
             clients: 10_000,
             message_bytes: 0x3fff_ffff,
-            statement_bytes: 4 << 20,
+            planned_bytes: 64 << 20,
             pipeline_bytes: 4 << 20,
             pipeline_messages: 10_000,
             statements_per_session: 10_000,

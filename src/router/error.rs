@@ -40,6 +40,8 @@ pub enum Error {
     LimitExceeded(String),
     #[error("the statement is {bytes} bytes long, and at most {most} are possible here")]
     StatementTooLong { bytes: usize, most: usize },
+    #[error("there is no room to plan a statement of {0} bytes")]
+    NoRoomForStatement(usize),
     #[error("could not connect to node group {group}: {reason}")]
     Connect { group: GroupId, reason: String },
     #[error("lost the connection to node group {group}: {reason}")]
@@ -82,6 +84,7 @@ impl Error {
             Self::Planner(error) => {
                 SqlState::parse(error.sqlstate().as_bytes()).unwrap_or(SqlState::INTERNAL_ERROR)
             }
+            Self::NoRoomForStatement(_) => SqlState::OUT_OF_MEMORY,
             Self::InFailedTransaction => SqlState::IN_FAILED_SQL_TRANSACTION,
             Self::ProtocolViolation(_) => SqlState::PROTOCOL_VIOLATION,
             Self::UndefinedStatement(_) => SqlState::INVALID_SQL_STATEMENT_NAME,
@@ -112,7 +115,7 @@ impl Error {
             detail.iter().for_each(|it| fields.set(Field::Detail, it.as_str()));
             hint.iter().for_each(|it| fields.set(Field::Hint, it.as_str()));
         }
-        if let Self::StatementTooLong { .. } = self {
+        if let Self::StatementTooLong { .. } | Self::NoRoomForStatement(_) = self {
             fields.set(Field::Hint, "Load many rows with COPY, or split the statement into several.");
         }
         if let Self::Planner(error) = self {

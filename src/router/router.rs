@@ -17,7 +17,7 @@ use crate::fence::Fence;
 use crate::loopback::{KnownReaders, Registry, WorkerAccess};
 use crate::pool::Pools;
 use crate::recovery::Recovery;
-use crate::session::PlanCache;
+use crate::session::{PlanCache, Room};
 
 pub(crate) struct Router {
     pub(crate) config: RouterConfig,
@@ -27,6 +27,8 @@ pub(crate) struct Router {
     pub(crate) catalog: Arc<watch::Sender<Arc<Catalog>>>,
     pub(crate) defaults: Arc<Defaults>,
     pub(crate) plans: PlanCache,
+    /// For the texts of long statements that are being planned.
+    pub(crate) room: Room,
     pub(crate) cancels: Arc<CancelRegistry>,
     /// Which session holds which backend of the coordinator.
     pub(crate) registry: Registry,

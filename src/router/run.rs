@@ -25,7 +25,7 @@ use crate::loopback::{LoopbackListener, Registry, WorkerAccess};
 use crate::pool::Pools;
 use crate::recovery::{self, Recovery};
 use crate::router::Router;
-use crate::session::PlanCache;
+use crate::session::{PlanCache, Room};
 use crate::tls;
 
 /// How often idle server connections are looked through.
@@ -105,6 +105,7 @@ fn assemble(
         catalog,
         defaults: Arc::default(),
         plans: PlanCache::new(config.limits.cached_plans),
+        room: Room::new(config.limits.planned_bytes),
         cancels: Arc::new(CancelRegistry::default()),
         registry: Registry::default(),
         live: WorkerAccess::default(),

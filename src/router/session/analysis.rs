@@ -12,6 +12,7 @@ use howdah_sql::{Kind, RelationName, RelationNames, Statement, TransactionKind};
 
 use super::Session;
 use super::effects::{self, Effects};
+use super::large::LARGE;
 use super::overlay::Environment;
 use super::single_shard::Values;
 use crate::error::{Error, Result};
@@ -80,6 +81,11 @@ impl Analyzed {
 
     pub(super) fn empty() -> Self {
         Self { route: Route::Empty, effects: Effects::NONE, custom_settings: Vec::new(), statement: None }
+    }
+
+    /// A query that nobody looked at.
+    pub(super) fn unseen() -> Self {
+        Self { effects: Effects::UNSEEN, ..Self::unread() }
     }
 
     fn unread() -> Self {
@@ -220,7 +226,11 @@ impl Session {
         let catalog = self.catalog();
         let environment = self.environment_with(catalog.version());
         let analyzed = Arc::new(self.analyze_anew(text, types, &catalog).await?);
-        if analyzed.is_worth_keeping() && self.is_cacheable() && self.read_shape(&environment, text, types) {
+        if text.len() <= LARGE
+            && analyzed.is_worth_keeping()
+            && self.is_cacheable()
+            && self.read_shape(&environment, text, types)
+        {
             if analyzed.is_of_shape() {
                 self.router.plans.insert(&self.key, analyzed.clone());
             } else {
@@ -302,27 +312,14 @@ impl Session {
         let Some(text) = str::from_utf8(text).ok().filter(|it| self.utf8 || it.is_ascii()) else {
             return Ok(Analyzed::unread());
         };
-        if self.router.config.limits.statement_bytes < text.len() {
-            return self.leave_unread(text, catalog);
+        if let Some(unread) = self.leave_unread(text, catalog) {
+            return Ok(unread);
         }
         let Ok(mut statements) = howdah_sql::parse(text) else { return Ok(Analyzed::unread()) };
         match statements.len() {
             0 => Ok(Analyzed::empty()),
             1 => self.analyze_statement(Arc::new(statements.remove(0)), types, catalog).await,
             _ => Ok(Analyzed::unread()),
-        }
-    }
-
-    /// What is too long to be parsed is the coordinator's alone, or nobody's.
-    fn leave_unread(&self, text: &str, catalog: &Catalog) -> Result<Analyzed> {
-        let is_local = self.is_passthrough()
-            || howdah_sql::is_query(text) && !howdah_sql::may_mention(text, |it| catalog.knows_name(it));
-        match is_local {
-            true => Ok(Analyzed { effects: Effects::UNSEEN, ..Analyzed::unread() }),
-            false => Err(Error::StatementTooLong {
-                bytes: text.len(),
-                most: self.router.config.limits.statement_bytes,
-            }),
         }
     }
 

@@ -13,6 +13,7 @@ mod effects;
 mod execute;
 mod extended;
 mod flight;
+mod large;
 mod overlay;
 mod pin;
 mod plan_cache;
@@ -51,6 +52,7 @@ use crate::transaction::Transaction;
 
 use self::block::Marks;
 use self::extended::Pipeline;
+pub(crate) use self::large::Room;
 use self::overlay::Overlay;
 pub(crate) use self::plan_cache::PlanCache;
 use self::portal::Portals;

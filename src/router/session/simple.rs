@@ -10,6 +10,7 @@ use howdah_sql::{Kind, Statement};
 use super::Session;
 use super::analysis::{Analyzed, Route};
 use super::effects::Effects;
+use super::large::LARGE;
 use super::relay::{Outcome, Relaying};
 use crate::error::{Error, Result};
 use crate::transaction::Block;
@@ -83,7 +84,7 @@ impl Session {
         if !may_be_several(text) {
             return self.run_statement(text).await.map(drop);
         }
-        match str::from_utf8(text).ok().and_then(|it| self.statements_of(it)) {
+        match str::from_utf8(text).ok().and_then(|it| Self::statements_of(it)) {
             Some(statements) => self.run_several(statements, text).await,
             // Most likely a syntax error, which is found before any of the statements runs.
             None => {
@@ -94,14 +95,14 @@ impl Session {
     }
 
     /// `None` if the grammar refuses one of them. No more than one tree of a long text is in memory at a time.
-    fn statements_of(&self, text: &str) -> Option<Several> {
-        if text.len() <= self.router.config.limits.statement_bytes {
+    fn statements_of(text: &str) -> Option<Several> {
+        if text.len() <= LARGE {
             return howdah_sql::parse(text).ok().map(Several::Parsed);
         }
         let ranges = howdah_sql::split_statements(text);
         let parses = |it: &Range<usize>| howdah_sql::parse(&text[it.clone()]).is_ok();
         // Longer ones are judged when it is their turn.
-        let is_short = |it: &Range<usize>| it.len() <= self.router.config.limits.statement_bytes;
+        let is_short = |it: &Range<usize>| it.len() <= LARGE;
         ranges.iter().filter(|it| is_short(it)).all(parses).then_some(Several::Split(ranges))
     }
 
@@ -158,6 +159,7 @@ impl Session {
         }
         let translated = self.evaluate_execute(text).await?;
         let text = translated.as_ref().map_or(text, |it| it.as_bytes());
+        let _room = self.room_for(text).await?;
         let (analyzed, _) = self.analyze(text, &[]).await?;
         self.custom_settings.extend(analyzed.custom_settings.iter().cloned());
         self.transaction.takes_no_snapshot = analyzed.takes_no_snapshot();

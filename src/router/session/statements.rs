@@ -57,7 +57,9 @@ impl Session {
         }
         let translated = self.translate_execute(parse.text).await?.map(Bytes::from);
         let text = translated.unwrap_or_else(|| body.slice_ref(parse.text));
+        let room = self.room_for(&text).await?;
         let (analyzed, environment) = self.analyze(&text, &types).await?;
+        drop(room);
         let server_name = match unnamed {
             true => String::new(),
             false => statement_name(b'c', &environment, &text, &types),
