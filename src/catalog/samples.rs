@@ -90,6 +90,7 @@ impl Sample {
             distribution,
             on_coordinator: OnCoordinator::Nothing,
             row_security: false,
+            cascades: false,
         });
         self
     }

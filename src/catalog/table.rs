@@ -19,6 +19,8 @@ pub struct Table {
     pub on_coordinator: OnCoordinator,
     /// Whether it has row-level security, with which PostgreSQL does not COPY into it.
     pub row_security: bool,
+    /// Whether a write to it may change rows of other tables: foreign keys onto it that do more than check.
+    pub cascades: bool,
 }
 
 /// Which statements on a table the coordinator must run over live tables, because workers would not do all that the table asks.

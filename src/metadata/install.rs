@@ -30,6 +30,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/views.sql"),
     include_str!("sql/activity.sql"),
     include_str!("sql/object_ddl.sql"),
+    include_str!("sql/partitions.sql"),
     include_str!("sql/shard_ddl.sql"),
     include_str!("sql/distribute.sql"),
     include_str!("sql/undistribute.sql"),
@@ -40,6 +41,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/shards.sql"),
     include_str!("sql/alter.sql"),
     include_str!("sql/index_build.sql"),
+    include_str!("sql/time_partitions.sql"),
     include_str!("sql/upgrade.sql"),
     include_str!("sql/events.sql"),
 ];
@@ -94,6 +96,7 @@ const BRING_BACK_SETTINGS: &str =
 /// here, and call what is there no more; the last file makes the event triggers again.
 const PROLOGUE: &str = "SET LOCAL allow_system_table_mods = on;
 SET LOCAL session_replication_role = replica;
+DROP EVENT TRIGGER IF EXISTS howdah_ddl_command_start;
 DROP EVENT TRIGGER IF EXISTS howdah_ddl_command_end;
 DROP EVENT TRIGGER IF EXISTS howdah_sql_drop;";
 

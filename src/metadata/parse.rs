@@ -63,6 +63,7 @@ fn table(table: json::Table) -> Table {
         long_names: table.long_names,
         distribution: distribution(table.distribution),
         row_security: table.row_security,
+        cascades: table.cascades,
         on_coordinator: match table.on_coordinator {
             None => OnCoordinator::Nothing,
             Some(json::OnCoordinator::Writes) => OnCoordinator::Writes,

@@ -21,6 +21,13 @@ pub(crate) fn of_coordinator(fields: &mut ErrorFields, catalog: &Catalog) {
     if fields.get(Field::Where).is_some_and(|it| it.contains("PL/pgSQL function howdah.")) {
         fields.remove(Field::Where);
     }
+    // postgres_fdw's own words for ON CONFLICT DO UPDATE.
+    if fields.message() == "unexpected ON CONFLICT specification: 2" {
+        fields.set_code(SqlState::FEATURE_NOT_SUPPORTED);
+        fields
+            .set(Field::Message, "cannot run ON CONFLICT DO UPDATE on a partitioned distributed table here");
+        fields.set(Field::Hint, "Send the INSERT as a statement of its own, outside of functions.");
+    }
 }
 
 /// Whether a server says that a shard is not where the catalog has it.

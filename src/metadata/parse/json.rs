@@ -42,6 +42,8 @@ pub(super) struct Table {
     pub(super) on_coordinator: Option<OnCoordinator>,
     #[serde(default)]
     pub(super) row_security: bool,
+    #[serde(default)]
+    pub(super) cascades: bool,
 }
 
 #[derive(Deserialize)]

@@ -15,7 +15,7 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT jsonb_build_object(
         'schema', c.relnamespace::bigint, 'schema_name', n.nspname, 'name', c.relname, 'owner', c.relowner::bigint, 'persistence', c.relpersistence,
         'options', coalesce(to_jsonb(c.reloptions), '[]'), 'acl', c.relacl::text,
-        'row_security', howdah.row_security(relation), 'policies', howdah.shard_policies(relation),
+        'row_security', howdah.row_security(relation), 'policies', howdah.shard_policies(relation), 'partition', howdah.partition_of(relation),
         'columns', (SELECT coalesce(jsonb_object_agg(a.attnum, jsonb_build_object('name', a.attname,
                 'type', a.atttypid::bigint, 'typmod', a.atttypmod, 'collation', a.attcollation::bigint, 'not_null', a.attnotnull, 'generated', a.attgenerated,
                 'default', CASE WHEN a.attgenerated <> '' OR howdah.expression_class(d.adbin::text) = 'immutable' THEN pg_get_expr(d.adbin, d.adrelid) END,
@@ -23,8 +23,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
             FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
             WHERE a.attrelid = relation AND a.attnum > 0 AND NOT a.attisdropped),
         'constraints', (SELECT coalesce(jsonb_object_agg(oid::text, jsonb_build_object('name', conname, 'type', contype, 'validated', convalidated,
-                'deferrable', condeferrable, 'deferred', condeferred)), '{}')
-            FROM pg_constraint WHERE conrelid = relation AND contype IN ('p', 'u', 'x', 'c', 'f')),
+                'deferrable', condeferrable, 'deferred', condeferred, 'origin', howdah.check_origin(con)::bigint)), '{}')
+            FROM pg_constraint con WHERE conrelid = relation AND contype IN ('p', 'u', 'x', 'c', 'f') AND NOT howdah.is_clone(con)),
         'indexes', (SELECT coalesce(jsonb_object_agg(i.indexrelid::text, jsonb_build_object('name', x.relname)), '{}')
             FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
             WHERE i.indrelid = relation AND i.indisvalid
@@ -44,9 +44,11 @@ CREATE OR REPLACE FUNCTION howdah.check_shape(relation oid, old jsonb, new jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     part howdah.pg_dist_partition;
+    in_tree constant boolean := (SELECT relispartition OR relkind = 'p' FROM pg_class WHERE oid = relation);
     what text;
 BEGIN
     SELECT * INTO STRICT part FROM howdah.pg_dist_partition WHERE logicalrelid = relation;
+    PERFORM howdah.check_partition(relation);
     what := CASE
         WHEN part.partmethod = 'h' AND (new #> ARRAY['columns', part.partcolumn::text, 'type']) IS DISTINCT FROM (old #> ARRAY['columns', part.partcolumn::text, 'type'])
           OR part.partmethod = 'h' AND (new #> ARRAY['columns', part.partcolumn::text, 'collation']) IS DISTINCT FROM (old #> ARRAY['columns', part.partcolumn::text, 'collation'])
@@ -56,13 +58,14 @@ BEGIN
         WHEN EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
                 WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace AND t.tgenabled <> 'A')
           OR (SELECT count(*) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-                WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace) <> CASE part.partmethod WHEN 'h' THEN 2 ELSE 4 END
+                WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace)
+            <> CASE WHEN part.partmethod <> 'h' THEN 4 WHEN in_tree THEN 1 ELSE 2 END
             THEN 'Disabling or dropping the triggers that keep it in step with its shards'
         WHEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = relation) THEN 'A rule'
         WHEN (SELECT reloftype <> 0 FROM pg_class WHERE oid = relation) THEN 'A row type of its own'
-        WHEN EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHEN NOT in_tree AND (EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
                 WHERE i.inhrelid = relation OR i.inhparent = relation AND c.relnamespace <> 'howdah_live'::regnamespace)
-          OR part.partmethod = 'h' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = relation) THEN 'Inheritance' END;
+          OR part.partmethod = 'h' AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhparent = relation)) THEN 'Inheritance' END;
     IF what IS NOT NULL THEN
         RAISE feature_not_supported USING
             MESSAGE = format('cannot alter %s table "%s" this way', CASE part.partmethod WHEN 'h' THEN 'distributed' ELSE 'reference' END, new ->> 'name'),
@@ -149,7 +152,7 @@ END $$;
 REVOKE ALL ON FUNCTION howdah.add_column_ddl(oid, jsonb, smallint) FROM PUBLIC;
 
 -- Changes of columns, as commands of ALTER TABLE that are the same for every shard: each of `renames` and `later` stands alone, `changes`
--- go together, because PostgreSQL then checks only the end of them.
+-- go together, because PostgreSQL then checks only the end of them. Columns of a partition come and go with those of the whole table.
 CREATE OR REPLACE FUNCTION howdah.alter_columns_ddl(relation oid, old jsonb, new jsonb, OUT renames text[], OUT changes text[], OUT later text[])
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -160,6 +163,7 @@ DECLARE
     -- RENAME stands alone, and changes how expressions read.
     renamed constant boolean := EXISTS (SELECT FROM jsonb_each(old -> 'columns') o JOIN jsonb_each(new -> 'columns') n USING (key)
         WHERE o.value -> 'name' <> n.value -> 'name');
+    inherited constant boolean := coalesce(old ->> 'partition', new ->> 'partition') IS NOT NULL;
 BEGIN
     renames := '{}';
     changes := '{}';
@@ -169,7 +173,9 @@ BEGIN
         FROM (SELECT jsonb_object_keys(old -> 'columns') UNION SELECT jsonb_object_keys(new -> 'columns')) keys (k)
         ORDER BY old -> 'columns' -> k IS NULL, new -> 'columns' -> k IS NOT NULL, k::int
     LOOP
-        IF n IS NULL THEN
+        IF inherited AND (o IS NULL OR n IS NULL OR (o -> 'name', o -> 'type', o -> 'typmod', o -> 'collation') <> (n -> 'name', n -> 'type', n -> 'typmod', n -> 'collation')) THEN
+            CONTINUE;
+        ELSIF n IS NULL THEN
             changes := changes || format('DROP COLUMN IF EXISTS %I CASCADE', o ->> 'name');
             CONTINUE;
         ELSIF o IS NULL THEN
@@ -220,11 +226,23 @@ LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
         (SELECT coalesce(jsonb_agg(jsonb_build_object('was', was, 'is', became)), '[]') FROM same WHERE was <> became)
 $$;
 
--- All statements that bring one shard from the shape `old` to the shape `new`.
-CREATE OR REPLACE FUNCTION howdah.alter_shard_ddl(relation oid, shard bigint, old jsonb, new jsonb, renames text[], changes text[], later text[], path text) RETURNS text
+-- What a statement has changed of a table; the texts are those of howdah.alter_columns_ddl.
+DO $$
+BEGIN
+    IF to_regtype('howdah.shape_change') IS NULL THEN
+        CREATE TYPE howdah.shape_change AS (old jsonb, new jsonb, renames text[], changes text[], later text[], path text);
+    END IF;
+END $$;
+
+-- All statements that bring one shard from its old shape to the new one. PostgreSQL changes a partition together with the whole: `take`
+-- goes first for the whole table, and finds nothing left to do in its partitions; `give` goes first for the partitions, whose keys and
+-- indexes then become parts of those of the whole.
+CREATE OR REPLACE FUNCTION howdah.alter_shard_ddl(relation oid, shard bigint, change howdah.shape_change, OUT take text, OUT give text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     target constant text := howdah.shard_relation(relation, shard);
+    old constant jsonb := change.old;
+    new constant jsonb := change.new;
     constraints record;
     indexes record;
     s text[] := '{}';
@@ -236,30 +254,37 @@ BEGIN
     IF old -> 'name' <> new -> 'name' THEN
         s := s || format('ALTER TABLE %I.%I RENAME TO %I', new ->> 'schema_name', howdah.shard_name(old ->> 'name', shard), howdah.shard_name(new ->> 'name', shard));
     END IF;
+    IF old ->> 'partition' IS NOT NULL AND old -> 'partition' <> new -> 'partition' THEN
+        s := s || howdah.partition_ddl(shard, target, old -> 'partition', 'DETACH');
+    END IF;
     SELECT * INTO constraints FROM howdah.compare_objects(old -> 'constraints', new -> 'constraints');
     SELECT * INTO indexes FROM howdah.compare_objects(old -> 'indexes', new -> 'indexes');
     s := s
-        || array(SELECT format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I CASCADE', target, howdah.shard_name(d ->> 'name', shard)) FROM jsonb_array_elements(constraints.dropped) d)
+        || array(SELECT format('ALTER TABLE %s DROP CONSTRAINT IF EXISTS %I CASCADE', target, howdah.shard_constraint(d ->> 'name', (d ->> 'origin')::oid, shard)) FROM jsonb_array_elements(constraints.dropped) d)
         || array(SELECT format('DROP INDEX IF EXISTS %I.%I', new ->> 'schema_name', howdah.shard_name(d ->> 'name', shard)) FROM jsonb_array_elements(indexes.dropped) d
             -- ADD CONSTRAINT … USING INDEX made a constraint of it.
             WHERE NOT EXISTS (SELECT FROM pg_constraint WHERE conrelid = relation AND conname = d ->> 'name'))
-        || array(SELECT format('ALTER TABLE %s %s', target, r) FROM unnest(renames) r)
-        || CASE WHEN changes <> '{}' THEN ARRAY[howdah.as_owner_ddl(target, format('ALTER TABLE %s %s', target, array_to_string(changes, ', ')), path)] ELSE '{}' END
-        || array(SELECT format('ALTER TABLE %s %s', target, l) FROM unnest(later) l)
-        || array(SELECT format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', target, howdah.shard_name(k #>> '{was,name}', shard), howdah.shard_name(k #>> '{is,name}', shard))
-            FROM jsonb_array_elements(constraints.kept) k WHERE k #> '{was,name}' <> k #> '{is,name}')
+        || array(SELECT format('ALTER TABLE %s %s', target, r) FROM unnest(change.renames) r)
+        || CASE WHEN change.changes <> '{}' THEN ARRAY[howdah.as_owner_ddl(target, format('ALTER TABLE %s %s', target, array_to_string(change.changes, ', ')), change.path)] ELSE '{}' END
+        || array(SELECT format('ALTER TABLE %s %s', target, l) FROM unnest(change.later) l)
+        || array(SELECT format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', target, was, became)
+            FROM jsonb_array_elements(constraints.kept) k, howdah.shard_constraint(k #>> '{was,name}', (k #>> '{was,origin}')::oid, shard) was,
+                howdah.shard_constraint(k #>> '{is,name}', (k #>> '{is,origin}')::oid, shard) became
+            WHERE was <> became AND (k #>> '{was,origin}' IS NULL OR k #>> '{is,origin}' IS NULL))
         || array(SELECT format('ALTER TABLE %s ALTER CONSTRAINT %I %s %s', target, howdah.shard_name(k #>> '{is,name}', shard),
                 CASE WHEN (k #> '{is,deferrable}')::boolean THEN 'DEFERRABLE' ELSE 'NOT DEFERRABLE' END,
                 CASE WHEN (k #> '{is,deferred}')::boolean THEN 'INITIALLY DEFERRED' ELSE 'INITIALLY IMMEDIATE' END)
             FROM jsonb_array_elements(constraints.kept) k
             WHERE (k #> '{was,deferrable}', k #> '{was,deferred}') <> (k #> '{is,deferrable}', k #> '{is,deferred}'))
-        || array(SELECT howdah.as_owner_ddl(target, format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, howdah.shard_name(k #>> '{is,name}', shard)))
+        || array(SELECT howdah.as_owner_ddl(target, format('ALTER TABLE %s VALIDATE CONSTRAINT %I', target, howdah.shard_constraint(k #>> '{is,name}', (k #>> '{is,origin}')::oid, shard)))
             FROM jsonb_array_elements(constraints.kept) k WHERE (k #> '{is,validated}')::boolean AND NOT (k #> '{was,validated}')::boolean)
         || array(SELECT format('ALTER INDEX %I.%I RENAME TO %I', new ->> 'schema_name', howdah.shard_name(k #>> '{was,name}', shard), howdah.shard_name(k #>> '{is,name}', shard))
-            FROM jsonb_array_elements(indexes.kept) k WHERE k #> '{was,name}' <> k #> '{is,name}')
-        || array(SELECT howdah.constraint_ddl(a::oid, shard) FROM unnest(constraints.added) WITH ORDINALITY x (a, n)
+            FROM jsonb_array_elements(indexes.kept) k WHERE k #> '{was,name}' <> k #> '{is,name}');
+    take := array_to_string(s, E';\n');
+    s := array(SELECT howdah.constraint_ddl(a::oid, shard) FROM unnest(constraints.added) WITH ORDINALITY x (a, n)
             WHERE NOT EXISTS (SELECT FROM pg_constraint c WHERE c.oid = a::oid AND c.contype IN ('p', 'u')
-                AND old -> 'indexes' ? c.conindid::text) ORDER BY n)
+                AND old -> 'indexes' ? c.conindid::text)
+              AND NOT (old ->> 'partition' IS NOT NULL AND new -> 'constraints' -> a ->> 'origin' IS NOT NULL) ORDER BY n)
         || array(SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s USING INDEX %I%s', target, howdah.shard_name(c.conname, shard),
                 CASE c.contype WHEN 'p' THEN 'PRIMARY KEY' ELSE 'UNIQUE' END,
                 howdah.shard_name(old -> 'indexes' -> c.conindid::text ->> 'name', shard),
@@ -283,8 +308,12 @@ BEGIN
     IF (old -> 'owner', old -> 'acl', howdah.column_acls(old)) IS DISTINCT FROM (new -> 'owner', new -> 'acl', howdah.column_acls(new)) THEN
         s := s || array(SELECT howdah.revoke_ddl(target, old)) || array(SELECT howdah.grant_ddl(relation, target));
     END IF;
-    RETURN array_to_string(s, E';\n');
+    IF new ->> 'partition' IS NOT NULL AND old -> 'partition' <> new -> 'partition' THEN
+        s := s || howdah.partition_ddl(shard, target, new -> 'partition', 'ATTACH');
+    END IF;
+    give := array_to_string(s, E';\n');
 END $$;
+
 
 CREATE OR REPLACE FUNCTION howdah.column_acls(shape jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -316,8 +345,8 @@ BEGIN
         RETURN;
     END IF;
     PERFORM howdah.check_owner(relation);
-    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', howdah.qualified(relation));
-    EXECUTE format('DROP FOREIGN TABLE IF EXISTS howdah_live.t%s', relation::oid);
+    PERFORM howdah.lock_whole(relation);
+    PERFORM howdah.drop_live(relation);
     INSERT INTO howdah.type_change VALUES (relation, conversions, path);
 END $$;
 
@@ -340,45 +369,88 @@ BEGIN
     END IF;
 END $$;
 
--- Brings the shards of a table to its shape.
+-- What a statement has changed of one table; null if its shards need not know. The coordinator's own part is done here.
+CREATE OR REPLACE FUNCTION howdah.shape_change(relation oid) RETURNS howdah.shape_change
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    change howdah.shape_change;
+    class pg_class;
+    distributed constant boolean := (SELECT partmethod = 'h' FROM howdah.pg_dist_partition WHERE logicalrelid = relation);
+BEGIN
+    SELECT * INTO STRICT class FROM pg_class WHERE oid = relation;
+    change.path := (SELECT t.path FROM howdah.type_change t WHERE t.logicalrelid = relation);
+    change.new := howdah.shape_of(relation);
+    SELECT shape INTO STRICT change.old FROM howdah.shard_shape WHERE logicalrelid = relation FOR UPDATE;
+    IF change.old -> 'partition' IS NULL THEN
+        change.old := change.old || '{"partition": null}';
+    END IF;
+    IF distributed AND class.relkind = 'r' AND NOT class.relispartition AND to_regclass(format('howdah_live.t%s', relation)) IS NULL
+        AND (change.path IS NOT NULL OR change.old ->> 'partition' IS NOT NULL) THEN
+        PERFORM howdah.attach_live(relation);
+    END IF;
+    IF distributed AND change.old ->> 'partition' IS NULL <> (change.new ->> 'partition' IS NULL) THEN
+        PERFORM howdah.drop_guards(relation);
+        PERFORM howdah.guard_live(relation);
+    END IF;
+    PERFORM howdah.check_shape(relation, change.old, change.new);
+    IF change.old = change.new THEN
+        DELETE FROM howdah.type_change WHERE logicalrelid = relation;
+        RETURN NULL;
+    END IF;
+    IF change.old -> 'schema' = change.new -> 'schema' AND change.old -> 'schema_name' <> change.new -> 'schema_name' THEN
+        -- The schema itself was renamed, on the workers by the router.
+        change.old := change.old || jsonb_build_object('schema_name', change.new -> 'schema_name');
+    END IF;
+    SELECT * INTO change.renames, change.changes, change.later FROM howdah.alter_columns_ddl(relation, change.old, change.new);
+    DELETE FROM howdah.type_change WHERE logicalrelid = relation;
+    RETURN change;
+END $$;
+REVOKE ALL ON FUNCTION howdah.shape_change(oid) FROM PUBLIC;
+
+-- Brings the shards of a table and of its partitions to its shape.
 CREATE OR REPLACE FUNCTION howdah.alter_shards(relation oid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET howdah.our_ddl = 'on' AS $$
 DECLARE
-    old jsonb;
-    new constant jsonb := howdah.shape_of(relation);
-    columns record;
+    member oid;
+    new_partitions oid[] := '{}';
+    tables oid[] := '{}';
+    changes howdah.shape_change[] := '{}';
+    change howdah.shape_change;
     node record;
-    path constant text := (SELECT t.path FROM howdah.type_change t WHERE t.logicalrelid = relation);
 BEGIN
-    SELECT shape INTO STRICT old FROM howdah.shard_shape WHERE logicalrelid = relation FOR UPDATE;
-    IF EXISTS (SELECT FROM howdah.type_change WHERE logicalrelid = relation)
-        AND EXISTS (SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = relation AND partmethod = 'h') THEN
-        PERFORM howdah.attach_live(relation);
-    END IF;
-    PERFORM howdah.check_shape(relation, old, new);
-    IF old = new THEN
-        DELETE FROM howdah.type_change WHERE logicalrelid = relation;
-        RETURN;
-    END IF;
-    IF old -> 'schema' = new -> 'schema' AND old -> 'schema_name' <> new -> 'schema_name' THEN
-        -- The schema itself was renamed, on the workers by the router.
-        old := old || jsonb_build_object('schema_name', new -> 'schema_name');
-    END IF;
-    SELECT * INTO columns FROM howdah.alter_columns_ddl(relation, old, new);
-    DELETE FROM howdah.type_change WHERE logicalrelid = relation;
-    FOR node IN
-        SELECT p.groupid, string_agg(nullif(howdah.alter_shard_ddl(relation, s.shardid, old, new, columns.renames, columns.changes, columns.later, path), ''), E';\n' ORDER BY s.shardid) AS ddl
-        FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_placement p USING (shardid)
-        WHERE s.logicalrelid = relation AND p.groupid <> 0 GROUP BY p.groupid ORDER BY p.groupid
-    LOOP
-        IF node.ddl IS NOT NULL THEN
-            PERFORM howdah.call(jsonb_build_object('op', 'exec', 'group', node.groupid, 'sql', node.ddl));
+    FOREACH member IN ARRAY howdah.family(relation) LOOP
+        IF NOT EXISTS (SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = member) THEN
+            new_partitions := new_partitions || member;
+            CONTINUE;
+        END IF;
+        change := howdah.shape_change(member);
+        IF change.new IS NOT NULL THEN
+            tables := tables || member;
+            changes := changes || change;
         END IF;
     END LOOP;
-    IF old -> 'owner' <> new -> 'owner' AND to_regclass(format('howdah_live.t%s', relation)) IS NOT NULL THEN
-        EXECUTE format('ALTER FOREIGN TABLE howdah_live.t%s OWNER TO %I', relation, pg_get_userbyid((new ->> 'owner')::oid));
-    END IF;
-    PERFORM howdah.disable_foreign_keys(relation);
-    PERFORM howdah.keep_shape(relation);
+    FOR node IN
+        SELECT p.groupid, concat_ws(E';\n', string_agg(nullif(ddl.take, ''), E';\n' ORDER BY t.place, s.shardid),
+            string_agg(nullif(ddl.give, ''), E';\n' ORDER BY t.place DESC, s.shardid)) AS ddl
+        FROM unnest(tables) WITH ORDINALITY t (member, place)
+        JOIN howdah.pg_dist_shard s ON s.logicalrelid = t.member
+        JOIN howdah.pg_dist_placement p USING (shardid),
+            howdah.alter_shard_ddl(t.member, s.shardid, changes[t.place]) ddl
+        WHERE p.groupid <> 0 GROUP BY p.groupid ORDER BY p.groupid
+    LOOP
+        IF node.ddl <> '' THEN
+            PERFORM howdah.on_node(node.groupid, node.ddl);
+        END IF;
+    END LOOP;
+    FOREACH member IN ARRAY tables LOOP
+        IF to_regclass(format('howdah_live.t%s', member)) IS NOT NULL THEN
+            EXECUTE format('ALTER FOREIGN TABLE howdah_live.t%s OWNER TO %I', member, (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = member));
+        END IF;
+        PERFORM howdah.disable_foreign_keys(member);
+        PERFORM howdah.keep_shape(member);
+    END LOOP;
+    FOREACH member IN ARRAY new_partitions LOOP
+        PERFORM howdah.adopt_partition(member);
+    END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION howdah.alter_shards(oid) FROM PUBLIC;

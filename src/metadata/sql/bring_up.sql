@@ -103,12 +103,6 @@ BEGIN
     RETURN true;
 END $$;
 
-CREATE OR REPLACE FUNCTION howdah.on_node(node howdah.pg_dist_node, sql text) RETURNS void
-LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
-    SELECT howdah.call(jsonb_build_object('op', 'exec', 'group', node.groupid, 'sql', sql))
-$$;
-REVOKE ALL ON FUNCTION howdah.on_node(howdah.pg_dist_node, text) FROM PUBLIC;
-
 -- Copies of all reference tables, for joins with shards and for their foreign keys. Their writers wait until the node is there: from
 -- then on they write to it as well.
 CREATE OR REPLACE FUNCTION howdah.bring_reference_tables(node howdah.pg_dist_node) RETURNS void
@@ -128,11 +122,11 @@ BEGIN
     FOR shard IN
         SELECT s.logicalrelid AS relation, s.shardid FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_partition p USING (logicalrelid) WHERE p.partmethod = 'n' ORDER BY s.shardid
     LOOP
-        PERFORM howdah.on_node(node, array_to_string(howdah.shard_table_ddl(shard.relation, shard.shardid), E';\n'));
+        PERFORM howdah.on_node(node.groupid, array_to_string(howdah.shard_table_ddl(shard.relation, shard.shardid), E';\n'));
         PERFORM howdah.copy_reference(shard.relation, ARRAY[node.groupid]);
     END LOOP;
     -- When all rows are there.
-    PERFORM howdah.on_node(node, key) FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_partition p USING (logicalrelid),
+    PERFORM howdah.on_node(node.groupid, key) FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_partition p USING (logicalrelid),
         unnest(howdah.shard_foreign_keys_ddl(s.logicalrelid, s.shardid)) key WHERE p.partmethod = 'n';
 END $$;
 REVOKE ALL ON FUNCTION howdah.bring_reference_tables(howdah.pg_dist_node) FROM PUBLIC;
@@ -145,12 +139,12 @@ BEGIN
     PERFORM howdah.call(jsonb_build_object('op', 'install', 'group', node.groupid));
     IF returns THEN
         -- Copies that nobody has written to meanwhile.
-        PERFORM howdah.on_node(node, format('DROP TABLE IF EXISTS %s CASCADE', howdah.shard_relation(s.logicalrelid, s.shardid)))
+        PERFORM howdah.on_node(node.groupid, format('DROP TABLE IF EXISTS %s CASCADE', howdah.shard_relation(s.logicalrelid, s.shardid)))
             FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_partition p USING (logicalrelid) WHERE p.partmethod = 'n';
     END IF;
-    PERFORM howdah.on_node(node, format('INSERT INTO howdah.membership VALUES (true, %L, %s) '
+    PERFORM howdah.on_node(node.groupid, format('INSERT INTO howdah.membership VALUES (true, %L, %s) '
         'ON CONFLICT (one) DO UPDATE SET server_group = excluded.server_group, groupid = excluded.groupid', g.id, node.groupid)) FROM howdah.server_group g;
-    PERFORM howdah.on_node(node, format('SELECT howdah.make_objects(%L, %L)', howdah.node_objects(), returns));
+    PERFORM howdah.on_node(node.groupid, format('SELECT howdah.make_objects(%L, %L)', howdah.node_objects(), returns));
     PERFORM howdah.bring_reference_tables(node);
     UPDATE howdah.pg_dist_node n SET isactive = true WHERE n.nodeid = node.nodeid;
 END $$;

@@ -45,6 +45,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         'owner', pg_get_userbyid(c.relowner),
         'on_coordinator', howdah.on_coordinator(c.oid),
         'row_security', c.relrowsecurity,
+        'cascades', EXISTS (SELECT FROM pg_constraint k WHERE k.contype = 'f' AND k.confrelid = c.oid
+            AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd'))),
         'columns', howdah.columns_json(c.oid),
         -- With these the name on a shard does not show what it was made of.
         'long_names', (

@@ -45,6 +45,16 @@ END
 $function$;
 REVOKE ALL ON FUNCTION howdah.call(jsonb) FROM PUBLIC;
 
+-- Runs our own statements on one worker.
+CREATE OR REPLACE FUNCTION howdah.on_node(groupid int, sql text) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    PERFORM howdah.call(jsonb_build_object('op', 'exec', 'group', groupid, 'sql', sql));
+END
+$function$;
+REVOKE ALL ON FUNCTION howdah.on_node(int, text) FROM PUBLIC;
+
 -- A new boundary of snapshots: cursors opened by statements before it keep what they saw (the loopback notes the number of
 -- the probe's own cursor). Harmless for anybody to call; the router does, before a statement that follows an open cursor.
 CREATE OR REPLACE FUNCTION howdah.probe() RETURNS text
@@ -58,11 +68,18 @@ BEGIN
 END
 $function$;
 
--- Makes a table live: the foreign child that leads to the router. Owned by the table's owner, else his ALTER TABLE fails.
+-- Makes a table live: the foreign child that leads to the router. Owned by the table's owner, else his ALTER TABLE fails. A partition
+-- leads there itself, a partitioned table by its partitions (partitions.sql).
 CREATE OR REPLACE FUNCTION howdah.attach_live(shell regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $function$
 BEGIN
+    IF howdah.is_leaf(shell) THEN
+        PERFORM howdah.close_partition(shell);
+        RETURN;
+    ELSIF (SELECT relkind = 'p' FROM pg_class WHERE oid = shell) THEN
+        RETURN;
+    END IF;
     EXECUTE format('CREATE FOREIGN TABLE howdah_live.t%1$s () INHERITS (%2$s) SERVER howdah_loopback
         OPTIONS (schema_name ''howdah_live'', table_name ''t%1$s'')', shell::oid, shell);
     EXECUTE format('ALTER FOREIGN TABLE howdah_live.t%s OWNER TO %s', shell::oid,
@@ -75,17 +92,39 @@ END
 $function$;
 REVOKE ALL ON FUNCTION howdah.attach_live(regclass) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION howdah.detach_live(shell regclass) RETURNS void
+-- The child, without which DDL may convert the shell.
+CREATE OR REPLACE FUNCTION howdah.drop_live(shell oid) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET howdah.our_ddl = 'on'
+AS $function$
+BEGIN
+    IF to_regclass(format('howdah_live.t%s', shell)) IS NOT NULL THEN
+        EXECUTE format('DROP FOREIGN TABLE howdah_live.t%s', shell);
+    END IF;
+END
+$function$;
+REVOKE ALL ON FUNCTION howdah.drop_live(oid) FROM PUBLIC;
+
+-- Our triggers on a table, by the functions that they call.
+CREATE OR REPLACE FUNCTION howdah.drop_guards(relation regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
     guard name;
 BEGIN
     FOR guard IN SELECT tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-        WHERE t.tgrelid = shell AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace LOOP
-        EXECUTE format('DROP TRIGGER %I ON %s', guard, shell);
+        WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace LOOP
+        EXECUTE format('DROP TRIGGER %I ON %s', guard, howdah.qualified(relation));
     END LOOP;
-    EXECUTE format('DROP FOREIGN TABLE howdah_live.t%s', shell::oid);
+END
+$function$;
+REVOKE ALL ON FUNCTION howdah.drop_guards(regclass) FROM PUBLIC;
+
+CREATE OR REPLACE FUNCTION howdah.detach_live(shell regclass) RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $function$
+BEGIN
+    PERFORM howdah.drop_guards(shell);
+    PERFORM howdah.drop_live(shell);
 END
 $function$;
 REVOKE ALL ON FUNCTION howdah.detach_live(regclass) FROM PUBLIC;
@@ -113,9 +152,11 @@ CREATE OR REPLACE FUNCTION howdah.before_write() RETURNS trigger
 AS $function$
 BEGIN
     -- PostgreSQL asks policies which rows a statement may touch here as well, but not what a row of a foreign table may become.
-    IF TG_OP = 'UPDATE' AND (SELECT relrowsecurity FROM pg_class WHERE oid = TG_RELID) THEN
-        RAISE feature_not_supported USING MESSAGE = format('cannot update table "%s" here, which has row-level security', TG_TABLE_NAME),
-            HINT = 'Send the UPDATE on its own, where its policies can be evaluated by workers, or delete and insert the rows.';
+    IF TG_OP IN ('INSERT', 'UPDATE') AND (SELECT relrowsecurity FROM pg_class WHERE oid = TG_RELID) THEN
+        RAISE feature_not_supported USING MESSAGE = format('cannot %s table "%s" here, which has row-level security',
+                CASE TG_OP WHEN 'UPDATE' THEN 'update' ELSE 'insert into' END, TG_TABLE_NAME),
+            HINT = format('Send the %s on its own, where its policies can be evaluated by workers%s.', TG_OP,
+                CASE TG_OP WHEN 'UPDATE' THEN ', or delete and insert the rows' END);
     END IF;
     PERFORM howdah.begin_write();
     RETURN NULL;
@@ -161,19 +202,34 @@ BEGIN
 END
 $function$;
 
+-- What the rows of an INSERT reach by themselves is not sent on: partitions.
 CREATE OR REPLACE FUNCTION howdah.guard_live(shell regclass) RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $function$
 DECLARE
-    trigger_name text;
+    kind constant "char" := (SELECT relkind FROM pg_class WHERE oid = shell);
+    guard record;
 BEGIN
-    EXECUTE format('CREATE OR REPLACE TRIGGER howdah_write BEFORE UPDATE OR DELETE OR TRUNCATE ON %s
-        FOR EACH STATEMENT WHEN (NOT howdah.is_forwarding()) EXECUTE FUNCTION howdah.before_write()', shell);
-    EXECUTE format('CREATE OR REPLACE TRIGGER howdah_insert AFTER INSERT ON %s REFERENCING NEW TABLE AS howdah_new
-        FOR EACH STATEMENT EXECUTE FUNCTION howdah.insert_live()', shell);
-    FOREACH trigger_name IN ARRAY ARRAY['howdah_write', 'howdah_insert'] LOOP
-        EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', shell, trigger_name);
+    IF kind = 'f' THEN
+        -- Not every version takes TRUNCATE triggers of foreign tables.
+        PERFORM howdah.open_partition(shell);
+    END IF;
+    IF kind = 'p' OR howdah.is_leaf(shell) THEN
+        EXECUTE format('CREATE OR REPLACE TRIGGER howdah_write BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON %s
+            FOR EACH STATEMENT EXECUTE FUNCTION howdah.before_write()', shell);
+    ELSE
+        EXECUTE format('CREATE OR REPLACE TRIGGER howdah_write BEFORE UPDATE OR DELETE OR TRUNCATE ON %s
+            FOR EACH STATEMENT WHEN (NOT howdah.is_forwarding()) EXECUTE FUNCTION howdah.before_write()', shell);
+        EXECUTE format('CREATE OR REPLACE TRIGGER howdah_insert AFTER INSERT ON %s REFERENCING NEW TABLE AS howdah_new
+            FOR EACH STATEMENT EXECUTE FUNCTION howdah.insert_live()', shell);
+    END IF;
+    FOR guard IN SELECT tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
+        WHERE t.tgrelid = shell AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace LOOP
+        EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER %I', shell, guard.tgname);
     END LOOP;
+    IF kind = 'f' THEN
+        PERFORM howdah.close_partition(shell);
+    END IF;
 END
 $function$;
 REVOKE ALL ON FUNCTION howdah.guard_live(regclass) FROM PUBLIC;

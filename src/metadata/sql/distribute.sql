@@ -1,45 +1,62 @@
 -- create_distributed_table and create_reference_table. The functions that users call resolve names in their search
 -- path; what they call works with OIDs and the owner's consent.
 
--- What a table must not be or have, for now, to be given shards.
-CREATE OR REPLACE FUNCTION howdah.check_distributable(relation oid) RETURNS void
+-- What a table and its partitions must not be or have, for now, to be given shards. `parent` is the distributed table of which it is a new partition.
+CREATE OR REPLACE FUNCTION howdah.check_distributable(relation oid, parent oid DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     class pg_class;
     schema name;
     what text;
 BEGIN
-    PERFORM howdah.check_owner(relation);
-    SELECT * INTO STRICT class FROM pg_class WHERE oid = relation;
-    schema := class.relnamespace::regnamespace;
-    IF class.relkind NOT IN ('r', 'p') OR schema IN ('pg_catalog', 'information_schema', 'howdah', 'howdah_live', 'pg_toast') THEN
-        RAISE wrong_object_type USING MESSAGE = format('%s is not a regular, foreign or partitioned table', class.relname);
+    IF parent IS NULL THEN
+        PERFORM howdah.check_owner(relation);
     END IF;
-    IF EXISTS (SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = relation) THEN
-        RAISE invalid_table_definition USING MESSAGE = format('table "%s" is already distributed', class.relname);
-    END IF;
-    what := CASE
-        WHEN class.relkind = 'p' OR class.relispartition THEN 'partitioned tables'
-        WHEN class.relpersistence = 't' THEN 'temporary tables'
-        WHEN EXISTS (SELECT FROM pg_inherits WHERE inhrelid = relation OR inhparent = relation) THEN 'tables with inheritance'
-        WHEN class.reloftype <> 0 THEN 'typed tables'
-        WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND NOT tgisinternal) THEN 'tables with triggers'
-        WHEN class.relhasrules AND EXISTS (SELECT FROM pg_rewrite WHERE ev_class = relation) THEN 'tables with rules'
-        WHEN EXISTS (SELECT FROM pg_constraint con WHERE conrelid = relation AND to_jsonb(con) ->> 'conperiod' = 'true') THEN
-            'tables with WITHOUT OVERLAPS or PERIOD constraints' END;
-    IF what IS NOT NULL THEN
-        RAISE feature_not_supported USING MESSAGE = format('cannot distribute relation "%s"', class.relname),
-            DETAIL = format('Distributing %s is not supported yet.', what),
-            HINT = 'A later version will distribute them; until then keep the table local, or remove what stands in the way.';
-    END IF;
+    FOR class IN SELECT c.* FROM unnest(howdah.family(relation)) WITH ORDINALITY f (member, n) JOIN pg_class c ON c.oid = member ORDER BY n LOOP
+        schema := class.relnamespace::regnamespace;
+        IF class.relkind NOT IN ('r', 'p') AND NOT class.relispartition OR schema IN ('pg_catalog', 'information_schema', 'howdah', 'howdah_live', 'pg_toast') THEN
+            RAISE wrong_object_type USING MESSAGE = format('%s is not a regular, foreign or partitioned table', class.relname);
+        END IF;
+        IF EXISTS (SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = class.oid) THEN
+            RAISE invalid_table_definition USING MESSAGE = format('table "%s" is already distributed', class.relname);
+        END IF;
+        IF class.relispartition AND class.oid = relation AND parent IS NULL THEN
+            RAISE feature_not_supported USING MESSAGE = format('cannot distribute relation "%s", which is a partition', class.relname),
+                HINT = format('Distribute the partitioned table "%s" instead: its partitions follow.',
+                    (SELECT c.relname FROM pg_inherits JOIN pg_class c ON c.oid = inhparent WHERE inhrelid = class.oid));
+        END IF;
+        what := CASE
+            WHEN class.relkind NOT IN ('r', 'p') THEN 'partitions that are foreign tables'
+            WHEN class.relpersistence = 't' THEN 'temporary tables'
+            WHEN NOT class.relispartition AND class.relkind <> 'p' AND EXISTS (SELECT FROM pg_inherits WHERE class.oid IN (inhrelid, inhparent)) THEN 'tables with inheritance'
+            WHEN class.reloftype <> 0 THEN 'typed tables'
+            WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = class.oid AND NOT tgisinternal) THEN 'tables with triggers'
+            WHEN class.relhasrules AND EXISTS (SELECT FROM pg_rewrite WHERE ev_class = class.oid) THEN 'tables with rules'
+            WHEN EXISTS (SELECT FROM pg_constraint con WHERE conrelid = class.oid AND to_jsonb(con) ->> 'conperiod' = 'true') THEN
+                'tables with WITHOUT OVERLAPS or PERIOD constraints' END;
+        IF what IS NOT NULL THEN
+            RAISE feature_not_supported USING MESSAGE = format('cannot distribute relation "%s"', class.relname),
+                DETAIL = format('Distributing %s is not supported yet.', what),
+                HINT = 'A later version will distribute them; until then keep the table local, or remove what stands in the way.';
+        END IF;
+    END LOOP;
 END $$;
+
+-- LOCK TABLE of a table, and of all its partitions.
+CREATE OR REPLACE FUNCTION howdah.lock_whole(relation oid) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    EXECUTE format('LOCK TABLE %s %s IN ACCESS EXCLUSIVE MODE', CASE WHEN (SELECT relkind <> 'p' FROM pg_class WHERE oid = relation) THEN 'ONLY' END,
+        howdah.qualified(relation));
+END $$;
+REVOKE ALL ON FUNCTION howdah.lock_whole(oid) FROM PUBLIC;
 
 -- Locks a table that is about to get shards, the colocation groups and the nodes, in this order.
 CREATE OR REPLACE FUNCTION howdah.lock_distributable(relation oid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     PERFORM howdah.check_distributable(relation);
-    EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', howdah.qualified(relation));
+    PERFORM howdah.lock_whole(relation);
     LOCK TABLE howdah.pg_dist_colocation IN EXCLUSIVE MODE;
     LOCK TABLE howdah.pg_dist_node IN SHARE MODE;
     -- Again, now that nobody can change it.
@@ -242,7 +259,8 @@ DECLARE
     width bigint;
 BEGIN
     SELECT c.* INTO STRICT colocation FROM howdah.pg_dist_colocation c JOIN howdah.pg_dist_partition p USING (colocationid) WHERE p.logicalrelid = relation;
-    SELECT min(logicalrelid::oid) INTO sibling FROM howdah.pg_dist_partition p WHERE p.colocationid = colocation.colocationid AND p.logicalrelid <> relation;
+    SELECT min(logicalrelid::oid) INTO sibling FROM howdah.pg_dist_partition p WHERE p.colocationid = colocation.colocationid
+        AND EXISTS (SELECT FROM howdah.pg_dist_shard s WHERE s.logicalrelid = p.logicalrelid);
     IF sibling IS NULL THEN
         groups := howdah.shard_groups();
         IF groups IS NULL THEN
@@ -271,8 +289,7 @@ REVOKE ALL ON FUNCTION howdah.place_shards(oid) FROM PUBLIC;
 -- The columns that are stored as they were given.
 CREATE OR REPLACE FUNCTION howdah.given_columns(relation oid) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT string_agg(format('%I', attname), ', ' ORDER BY attnum) FROM pg_attribute
-    WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
+    SELECT string_agg(format('%I', c), ', ' ORDER BY n) FROM unnest(howdah.reference_columns(relation)) WITH ORDINALITY given (c, n)
 $$;
 
 -- The parts in which the rows of a shell are given to the router: all of them, where it knows the hash function of the distribution
@@ -314,6 +331,9 @@ DECLARE
     part record;
     filled boolean;
 BEGIN
+    IF (SELECT relkind = 'p' FROM pg_class WHERE oid = relation) THEN
+        RETURN;
+    END IF;
     EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s)', howdah.qualified(relation)) INTO filled;
     IF NOT filled THEN
         RETURN;
@@ -347,6 +367,39 @@ LANGUAGE sql SET search_path = pg_catalog, pg_temp AS $$
 $$;
 REVOKE ALL ON FUNCTION howdah.register(oid) FROM PUBLIC;
 
+-- Gives tables their shards, each after the one that it is a partition of.
+CREATE OR REPLACE FUNCTION howdah.distribute(tables oid[], column_name name, colocation int) RETURNS void
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    relation oid;
+BEGIN
+    INSERT INTO howdah.pg_dist_partition (logicalrelid, partmethod, partcolumn, colocationid, repmodel)
+        SELECT t, 'h', attnum, colocation, 's' FROM unnest(tables) t JOIN pg_attribute ON attrelid = t AND attname = column_name;
+    FOREACH relation IN ARRAY tables LOOP
+        PERFORM howdah.check_unique(relation, partcolumn) FROM howdah.pg_dist_partition WHERE logicalrelid = relation;
+        PERFORM howdah.place_shards(relation);
+        PERFORM howdah.check_foreign_keys(relation);
+        PERFORM howdah.create_shards(relation);
+        PERFORM howdah.register(relation);
+        PERFORM howdah.disable_foreign_keys(relation);
+    END LOOP;
+    FOREACH relation IN ARRAY tables LOOP
+        IF howdah.is_leaf(relation) THEN
+            PERFORM howdah.make_twin(relation);
+            PERFORM howdah.move_rows(relation);
+            PERFORM howdah.drop_live(relation);
+            PERFORM howdah.guard_live(relation);
+            PERFORM howdah.attach_live(relation);
+        ELSE
+            PERFORM howdah.attach_live(relation);
+            PERFORM howdah.move_rows(relation);
+            PERFORM howdah.guard_live(relation);
+        END IF;
+        PERFORM howdah.keep_shape(relation);
+    END LOOP;
+END $$;
+REVOKE ALL ON FUNCTION howdah.distribute(oid[], name, int) FROM PUBLIC;
+
 CREATE OR REPLACE FUNCTION howdah.create_distributed_table(relation oid, column_name text, colocate_with oid, shard_count int) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.our_ddl = 'on' AS $$
 DECLARE
@@ -355,17 +408,8 @@ BEGIN
     PERFORM howdah.lock_distributable(relation);
     column_number := howdah.check_distribution_column(relation, column_name);
     PERFORM howdah.check_unique(relation, column_number);
-    INSERT INTO howdah.pg_dist_partition (logicalrelid, partmethod, partcolumn, colocationid, repmodel)
-        VALUES (relation, 'h', column_number, howdah.choose_colocation(relation, column_number, colocate_with, shard_count), 's');
-    PERFORM howdah.place_shards(relation);
-    PERFORM howdah.check_foreign_keys(relation);
-    PERFORM howdah.create_shards(relation);
-    PERFORM howdah.register(relation);
-    PERFORM howdah.disable_foreign_keys(relation);
-    PERFORM howdah.attach_live(relation);
-    PERFORM howdah.move_rows(relation);
-    PERFORM howdah.guard_live(relation);
-    PERFORM howdah.keep_shape(relation);
+    PERFORM howdah.distribute(howdah.family(relation), attname, howdah.choose_colocation(relation, column_number, colocate_with, shard_count))
+        FROM pg_attribute WHERE attrelid = relation AND attnum = column_number;
 END $$;
 
 CREATE OR REPLACE FUNCTION pg_catalog.create_distributed_table(table_name regclass, distribution_column text,
@@ -397,6 +441,10 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'table_name cannot be NULL';
     END IF;
     PERFORM howdah.lock_distributable(table_name);
+    IF (SELECT relkind = 'p' FROM pg_class WHERE oid = table_name) THEN
+        RAISE feature_not_supported USING MESSAGE = format('partitioned table "%s" cannot be a reference table', (SELECT relname FROM pg_class WHERE oid = table_name)),
+            HINT = 'Distribute it by a column, or use a table without partitions.';
+    END IF;
     SELECT colocationid INTO colocation FROM howdah.pg_dist_colocation WHERE distributioncolumntype IS NULL;
     IF NOT FOUND THEN
         INSERT INTO howdah.pg_dist_colocation (shardcount, replicationfactor) VALUES (1, -1) RETURNING colocationid INTO colocation;

@@ -27,8 +27,8 @@ BEGIN
     END IF;
     FOR groupid IN SELECT n.groupid FROM howdah.pg_dist_node n WHERE n.groupid <> 0 AND isactive AND noderole = 'primary' ORDER BY 1 LOOP
         -- Bodies may speak of tables that are not there.
-        PERFORM howdah.call(jsonb_build_object('op', 'exec', 'group', groupid, 'sql',
-            format('SET LOCAL check_function_bodies = off; CREATE SCHEMA IF NOT EXISTS %I; %s', function.pronamespace::regnamespace::name, howdah.function_ddl(function))));
+        PERFORM howdah.on_node(groupid,
+            format('SET LOCAL check_function_bodies = off; CREATE SCHEMA IF NOT EXISTS %I; %s', function.pronamespace::regnamespace::name, howdah.function_ddl(function)));
     END LOOP;
     IF function.provolatile = 'i' THEN
         INSERT INTO howdah.distributed_function VALUES (function_name) ON CONFLICT DO NOTHING;

@@ -68,11 +68,20 @@ BEGIN
             touched := touched || array(SELECT logicalrelid FROM howdah.shard_shape s WHERE s.shape ->> 'schema' = command.objid::text);
         ELSIF relation IS NOT NULL AND command.command_tag <> 'COMMENT' THEN
             touched := touched || relation;
+        ELSIF command.classid = 'pg_class'::regclass AND howdah.distributed_parent(command.objid) IS NOT NULL THEN
+            touched := touched || howdah.distributed_parent(command.objid)::regclass;
         ELSIF command.classid = 'pg_class'::regclass THEN
             PERFORM howdah.check_relation(command.objid);
         END IF;
+        IF command.command_tag = 'ALTER TABLE' AND relation IS NOT NULL THEN
+            -- What is no longer a partition of it.
+            touched := touched || array(SELECT logicalrelid FROM howdah.shard_shape JOIN pg_class c ON c.oid = logicalrelid
+                WHERE shape #>> '{partition,parent}' = relation::oid::text AND NOT c.relispartition);
+        END IF;
     END LOOP;
-    PERFORM howdah.alter_shards(t) FROM (SELECT DISTINCT t FROM unnest(touched) t ORDER BY t) touched_tables;
+    -- A partition changes with the whole.
+    PERFORM howdah.alter_shards(t) FROM (SELECT DISTINCT t, (SELECT count(*) FROM pg_partition_ancestors(t)) AS level FROM unnest(touched) t ORDER BY level, t) touched_tables;
+    PERFORM howdah.close_partitions();
     IF changed OR touched <> '{}' THEN
         PERFORM howdah.catalog_changed();
     END IF;
@@ -125,6 +134,7 @@ BEGIN
         IF dropped.classid = 'pg_class'::regclass AND dropped.objsubid = 0 AND EXISTS (
                 SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = dropped.objid) THEN
             PERFORM howdah.drop_shards(dropped.objid, dropped.schema_name, dropped.object_name);
+            DELETE FROM pg_foreign_table WHERE ftrelid = dropped.objid;
         ELSIF dropped.object_type IN ('table column', 'table constraint', 'default value', 'trigger', 'rule', 'policy') THEN
             touched := touched || to_regclass(format('%I.%I', dropped.address_names[1], dropped.address_names[2]));
         ELSIF dropped.object_type = 'index' AND EXISTS (SELECT FROM howdah.index_build WHERE indexrelid = dropped.objid) THEN
@@ -143,7 +153,8 @@ BEGIN
             AND (dropped.original OR dropped.object_type NOT IN ('type', 'trigger'));
     END LOOP;
     PERFORM howdah.alter_shards(logicalrelid) FROM (
-        SELECT logicalrelid FROM howdah.shard_shape WHERE logicalrelid = ANY (touched) ORDER BY logicalrelid) touched_tables;
+        SELECT logicalrelid FROM howdah.shard_shape WHERE logicalrelid = ANY (touched)
+        ORDER BY (SELECT count(*) FROM pg_partition_ancestors(logicalrelid)), logicalrelid) touched_tables;
     IF changed OR EXISTS (SELECT FROM howdah.shard_shape WHERE logicalrelid = ANY (touched)) THEN
         PERFORM howdah.catalog_changed();
     END IF;
@@ -162,7 +173,7 @@ BEGIN
         FROM howdah.pg_dist_shard s JOIN howdah.pg_dist_placement p USING (shardid)
         WHERE s.logicalrelid = relation AND p.groupid <> 0 GROUP BY p.groupid ORDER BY p.groupid
     LOOP
-        PERFORM howdah.call(jsonb_build_object('op', 'exec', 'group', node.groupid, 'sql', format('DROP TABLE IF EXISTS %s CASCADE', node.shards)));
+        PERFORM howdah.on_node(node.groupid, format('DROP TABLE IF EXISTS %s CASCADE', node.shards));
     END LOOP;
     DELETE FROM howdah.pg_dist_partition WHERE logicalrelid = relation RETURNING colocationid INTO colocation;
     PERFORM howdah.drop_empty_colocation(colocation);
@@ -184,4 +195,8 @@ BEGIN
         EXECUTE format('CREATE EVENT TRIGGER howdah_%1$s ON %1$s EXECUTE FUNCTION howdah.on_ddl()', event);
         EXECUTE format('ALTER EVENT TRIGGER howdah_%s ENABLE ALWAYS', event);
     END LOOP;
+    CREATE EVENT TRIGGER howdah_ddl_command_start ON ddl_command_start
+        WHEN TAG IN ('ALTER TABLE', 'CREATE TABLE', 'CREATE INDEX', 'DROP TABLE', 'CREATE POLICY', 'ALTER POLICY', 'DROP POLICY', 'CREATE TRIGGER', 'DROP TRIGGER', 'COMMENT')
+        EXECUTE FUNCTION howdah.on_ddl_start();
+    ALTER EVENT TRIGGER howdah_ddl_command_start ENABLE ALWAYS;
 END $$;

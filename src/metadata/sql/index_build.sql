@@ -107,7 +107,7 @@ BEGIN
         FROM howdah.index_build b JOIN howdah.pg_dist_shard s USING (logicalrelid) JOIN howdah.pg_dist_placement p USING (shardid)
         WHERE b.indexrelid = index AND p.groupid <> 0 GROUP BY p.groupid ORDER BY p.groupid
     LOOP
-        PERFORM howdah.call(jsonb_build_object('op', 'exec', 'group', node.groupid, 'sql', node.ddl));
+        PERFORM howdah.on_node(node.groupid, node.ddl);
     END LOOP;
     DELETE FROM howdah.index_build WHERE indexrelid = index;
 END $$;

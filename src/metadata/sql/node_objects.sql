@@ -7,7 +7,7 @@ CREATE OR REPLACE FUNCTION howdah.is_of_user(class regclass, object oid, schema 
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT object >= 16384
         AND (schema IS NULL OR schema NOT IN (SELECT oid FROM pg_namespace
-            WHERE nspname IN ('pg_catalog', 'information_schema', 'howdah', 'howdah_live', 'howdah_owner', 'pg_toast') OR nspname ~ '^pg_(toast_)?temp_'))
+            WHERE nspname IN ('pg_catalog', 'information_schema', 'howdah', 'howdah_live', 'howdah_intermediate', 'howdah_owner', 'pg_toast') OR nspname ~ '^pg_(toast_)?temp_'))
         AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = class AND objid = object AND deptype = 'e')
 $$;
 

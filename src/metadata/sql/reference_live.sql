@@ -204,16 +204,3 @@ BEGIN
 END
 $function$;
 REVOKE ALL ON FUNCTION howdah.attach_reference(regclass) FROM PUBLIC;
-
-CREATE OR REPLACE FUNCTION howdah.detach_reference(relation regclass) RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $function$
-DECLARE
-    trigger_name text;
-BEGIN
-    FOREACH trigger_name IN ARRAY ARRAY['Howdah_insert', 'Howdah_delete', 'Howdah_update', 'Howdah_truncate'] LOOP
-        EXECUTE format('DROP TRIGGER IF EXISTS %I ON %s', trigger_name, relation);
-    END LOOP;
-END
-$function$;
-REVOKE ALL ON FUNCTION howdah.detach_reference(regclass) FROM PUBLIC;

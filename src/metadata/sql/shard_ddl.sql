@@ -62,6 +62,12 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WHERE a.attrelid = relation AND a.attnum = column_ddl.attnum
 $$;
 
+-- A foreign key to a partitioned table has a constraint for each of its partitions as well: PostgreSQL makes those.
+CREATE OR REPLACE FUNCTION howdah.is_clone(con pg_constraint) RETURNS boolean
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM pg_constraint whole WHERE whole.oid = con.conparentid AND whole.conrelid = con.conrelid)
+$$;
+
 -- FOREIGN KEY … REFERENCES <shard> …, for one shard.
 CREATE OR REPLACE FUNCTION howdah.foreign_key_ddl(con pg_constraint, shardid bigint) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
@@ -106,12 +112,13 @@ CREATE OR REPLACE FUNCTION howdah.constraint_ddl(constraint_oid oid, shardid big
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE WHEN con.contype IN ('c', 'f') THEN howdah.as_owner_ddl(shard, ddl) ELSE ddl END
     FROM pg_constraint con, howdah.shard_relation(con.conrelid, shardid) shard,
-        format('ALTER TABLE %s ADD CONSTRAINT %I %s', shard, howdah.shard_name(con.conname, shardid),
+        format('ALTER TABLE %s ADD CONSTRAINT %I %s', shard, howdah.shard_constraint(con.conname, howdah.check_origin(con), shardid),
             CASE con.contype WHEN 'f' THEN howdah.foreign_key_ddl(con, shardid) ELSE pg_get_constraintdef(con.oid) END) ddl
     WHERE con.oid = constraint_oid
 $$;
 
--- CREATE INDEX for an index on one shard. pg_get_indexdef() begins with the names, which are replaced as a whole.
+-- CREATE INDEX for an index on one shard. pg_get_indexdef() begins with the names, which are replaced as a whole. Of a partitioned
+-- table it says ONLY: here those of the partitions, which are made first, become parts of it.
 CREATE OR REPLACE FUNCTION howdah.index_ddl(index_oid oid, shardid bigint) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -119,9 +126,9 @@ DECLARE
     index record;
     head text;
 BEGIN
-    SELECT i.indrelid, c.relname, CASE WHEN i.indisunique THEN 'CREATE UNIQUE INDEX' ELSE 'CREATE INDEX' END AS verb INTO STRICT index
+    SELECT i.indrelid, c.relname, c.relkind, CASE WHEN i.indisunique THEN 'CREATE UNIQUE INDEX' ELSE 'CREATE INDEX' END AS verb INTO STRICT index
         FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indexrelid = index_oid;
-    head := format('%s %I ON %s USING ', index.verb, index.relname, howdah.qualified(index.indrelid));
+    head := format('%s %I ON %s%s USING ', index.verb, index.relname, CASE index.relkind WHEN 'I' THEN 'ONLY ' END, howdah.qualified(index.indrelid));
     ASSERT starts_with(definition, head), definition;
     RETURN format('%s %I ON %s USING %s', index.verb, howdah.shard_name(index.relname, shardid),
         howdah.shard_relation(index.indrelid, shardid), substr(definition, length(head) + 1));
@@ -155,6 +162,7 @@ BEGIN
         concat_ws(' ', CASE class.relpersistence WHEN 'u' THEN 'CREATE UNLOGGED TABLE' ELSE 'CREATE TABLE' END, shard,
             (SELECT '(' || coalesce(string_agg(howdah.column_ddl(relation, attnum), ', ' ORDER BY attnum), '') || ')'
              FROM pg_attribute WHERE attrelid = relation AND attnum > 0 AND NOT attisdropped),
+            'PARTITION BY ' || pg_get_partkeydef(relation),
             (SELECT 'WITH (' || string_agg(format('%s = %L', option_name, option_value), ', ') || ')'
              FROM pg_options_to_table(class.reloptions)))];
     -- The owner first: what a constraint or an index calls runs with his rights.
@@ -166,18 +174,22 @@ BEGIN
         SELECT howdah.index_ddl(indexrelid, shardid) FROM pg_index
         WHERE indrelid = relation AND indisvalid
           AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid AND contype IN ('p', 'u', 'x')) ORDER BY indexrelid);
-    RETURN statements || array(SELECT howdah.grant_ddl(relation, shard)) || array(SELECT howdah.row_security_ddl(shard, howdah.shape_of(relation)));
+    RETURN statements || array(SELECT howdah.grant_ddl(relation, shard)) || array(SELECT howdah.row_security_ddl(shard,
+        jsonb_build_object('row_security', howdah.row_security(relation), 'policies', howdah.shard_policies(relation))));
 END $$;
 
 CREATE OR REPLACE FUNCTION howdah.shard_foreign_keys_ddl(relation oid, shardid bigint) RETURNS text[]
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array(SELECT howdah.constraint_ddl(oid, shardid) FROM pg_constraint WHERE conrelid = relation AND contype = 'f' ORDER BY conname)
+    SELECT array(SELECT howdah.constraint_ddl(oid, shardid) FROM pg_constraint con
+        WHERE conrelid = relation AND contype = 'f' AND NOT howdah.is_clone(con) ORDER BY conname)
 $$;
 
--- Everything that makes one shard, as statements separated by semicolons.
+-- Everything that makes one shard, as statements separated by semicolons. A partition finds its keys and indexes in place when it is attached.
 CREATE OR REPLACE FUNCTION howdah.shard_ddl(relation oid, shardid bigint) RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT array_to_string(howdah.shard_table_ddl(relation, shardid) || howdah.shard_foreign_keys_ddl(relation, shardid), E';\n')
+    SELECT array_to_string(howdah.shard_table_ddl(relation, shardid) || howdah.shard_foreign_keys_ddl(relation, shardid)
+        || array(SELECT howdah.partition_ddl(shardid, howdah.shard_relation(relation, shardid), partition, 'ATTACH')
+            FROM howdah.partition_of(relation) partition WHERE partition IS NOT NULL), E';\n')
 $$;
 
 -- Makes all shards of a table that have a placement on a worker: one request a worker.
@@ -192,7 +204,7 @@ BEGIN
         WHERE s.logicalrelid = relation AND p.groupid <> 0
         GROUP BY p.groupid ORDER BY p.groupid
     LOOP
-        PERFORM howdah.call(jsonb_build_object('op', 'exec', 'group', node.groupid, 'sql', node.ddl));
+        PERFORM howdah.on_node(node.groupid, node.ddl);
     END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION howdah.create_shards(oid) FROM PUBLIC;

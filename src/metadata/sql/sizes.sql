@@ -5,11 +5,13 @@ CREATE OR REPLACE FUNCTION howdah.shard_sizes(relation regclass DEFAULT NULL,
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     node record;
-    -- A shard that is not there has no size; the statistics of a moment may race with DROP.
-    measure constant text := 'SELECT s.id::bigint, pg_relation_size(c.oid), pg_table_size(c.oid), pg_total_relation_size(c.oid) '
+    -- A shard that is not there has no size; the statistics of a moment may race with DROP. A partitioned one has that of its partitions.
+    measure constant text := 'SELECT s.id::bigint, m.a, m.b, m.c '
         'FROM unnest(%L::bigint[], %L::name[], %L::name[]) s(id, nsp, rel) '
         'JOIN pg_catalog.pg_namespace n ON n.nspname = s.nsp '
-        'JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.rel';
+        'JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = s.rel, '
+        'LATERAL (SELECT sum(pg_relation_size(t))::bigint, sum(pg_table_size(t))::bigint, sum(pg_total_relation_size(t))::bigint '
+        'FROM (SELECT c.oid UNION SELECT relid FROM pg_catalog.pg_partition_tree(c.oid)) tree (t)) m (a, b, c)';
 BEGIN
     FOR node IN
         SELECT l.groupid, array_agg(s.shardid ORDER BY s.shardid) AS ids, array_agg(n.nspname ORDER BY s.shardid) AS schemas,

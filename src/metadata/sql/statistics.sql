@@ -8,11 +8,13 @@ DECLARE
     child oid;
 BEGIN
     FOR shell, child IN
-        SELECT c.oid, to_regclass(format('howdah_live.t%s', c.oid)) FROM howdah.pg_dist_partition p JOIN pg_class c ON c.oid = p.logicalrelid
-        WHERE p.partmethod = 'h' AND (relation IS NULL OR c.oid = relation) AND pg_has_role(howdah.caller(), c.relowner, 'USAGE') ORDER BY c.oid
+        SELECT c.oid, CASE c.relkind WHEN 'f' THEN c.oid ELSE to_regclass(format('howdah_live.t%s', c.oid)) END FROM howdah.pg_dist_partition p JOIN pg_class c ON c.oid = p.logicalrelid
+        WHERE p.partmethod = 'h' AND (relation IS NULL OR c.oid = ANY (howdah.family(relation))) AND pg_has_role(howdah.caller(), c.relowner, 'USAGE') ORDER BY c.oid
     LOOP
-        UPDATE pg_class c SET reltuples = s.tuples, relpages = s.pages FROM howdah.shard_statistics(shell) s
-            WHERE c.oid = child AND (c.reltuples, c.relpages) IS DISTINCT FROM (s.tuples, s.pages);
+        -- A partition is scanned itself, a partitioned table never. ANALYZE has found that a partition has no children (partitions.sql).
+        UPDATE pg_class c SET reltuples = s.tuples, relpages = s.pages, relhassubclass = child = shell FROM howdah.shard_statistics(shell) s
+            WHERE c.oid = child AND (c.reltuples, c.relpages, c.relhassubclass) IS DISTINCT FROM (s.tuples, s.pages, child = shell);
+        CONTINUE WHEN child IS NULL OR child = shell;
         DELETE FROM pg_statistic WHERE starelid = child;
         EXECUTE (SELECT format('INSERT INTO pg_statistic SELECT %s FROM pg_statistic s
                 JOIN pg_attribute a ON a.attrelid = s.starelid AND a.attnum = s.staattnum

@@ -18,55 +18,61 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION howdah.enable_foreign_keys(oid) FROM PUBLIC;
 
--- Moves the rows of the shards into the shell, which reads them by itself. Triggers and foreign keys have seen them already.
+-- Moves the rows of the shards into the shell, which reads them by itself; for a partition its twin does. Triggers and foreign keys have
+-- seen them already.
 CREATE OR REPLACE FUNCTION howdah.fetch_rows(relation oid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET session_replication_role = replica AS $$
 DECLARE
     columns constant text := howdah.given_columns(relation);
     class pg_class;
+    source text := howdah.qualified(relation);
 BEGIN
     SELECT * INTO STRICT class FROM pg_class WHERE oid = relation;
-    IF columns IS NULL THEN
+    IF howdah.is_leaf(relation) THEN
+        PERFORM howdah.open_partition(relation);
+        PERFORM howdah.make_twin(relation);
+        source := format('howdah.child_%s', relation);
+        EXECUTE format('CREATE VIEW %s AS SELECT * FROM howdah_live.t%s', source, relation);
+        EXECUTE format('GRANT SELECT ON %s TO %I', source, pg_get_userbyid(class.relowner));
+    END IF;
+    IF columns IS NULL OR class.relkind = 'p' THEN
         RETURN;
     END IF;
     -- The owner must see all of the rows.
     IF class.relforcerowsecurity THEN
         EXECUTE format('ALTER TABLE ONLY %s NO FORCE ROW LEVEL SECURITY', howdah.qualified(relation));
     END IF;
-    PERFORM howdah.run_as(class.relowner, format('BEGIN INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %1$s; RETURN NULL; END',
-        howdah.qualified(relation), columns));
+    PERFORM howdah.run_as(class.relowner, format('BEGIN INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %2$s FROM %3$s; RETURN NULL; END',
+        howdah.qualified(relation), columns, source));
+    IF howdah.is_leaf(relation) THEN
+        EXECUTE format('DROP VIEW %s', source);
+    END IF;
     IF class.relforcerowsecurity THEN
         EXECUTE format('ALTER TABLE ONLY %s FORCE ROW LEVEL SECURITY', howdah.qualified(relation));
     END IF;
 END $$;
 REVOKE ALL ON FUNCTION howdah.fetch_rows(oid) FROM PUBLIC;
 
-CREATE OR REPLACE FUNCTION howdah.disable_guards(relation oid) RETURNS void
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    guard name;
-BEGIN
-    FOR guard IN SELECT tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-        WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace LOOP
-        EXECUTE format('ALTER TABLE ONLY %s DISABLE TRIGGER %I', howdah.qualified(relation), guard);
-    END LOOP;
-END $$;
-REVOKE ALL ON FUNCTION howdah.disable_guards(oid) FROM PUBLIC;
-
 CREATE OR REPLACE FUNCTION howdah.undistribute(relation oid) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET howdah.our_ddl = 'on' AS $$
 DECLARE
+    members constant oid[] := howdah.family(relation);
+    member oid;
     method "char" := (SELECT partmethod FROM howdah.pg_dist_partition WHERE logicalrelid = relation);
 BEGIN
-    IF method = 'h' THEN
-        PERFORM howdah.disable_guards(relation);
-        PERFORM howdah.fetch_rows(relation);
-        PERFORM howdah.detach_live(relation);
-    ELSE
-        PERFORM howdah.detach_reference(relation);
-    END IF;
-    PERFORM howdah.drop_shards(relation, n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = relation;
-    PERFORM howdah.enable_foreign_keys(relation);
+    FOREACH member IN ARRAY members LOOP
+        PERFORM howdah.drop_guards(member);
+        IF method = 'h' THEN
+            PERFORM howdah.fetch_rows(member);
+            PERFORM howdah.drop_live(member);
+        END IF;
+    END LOOP;
+    FOREACH member IN ARRAY members LOOP
+        PERFORM howdah.drop_shards(member, n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = member;
+    END LOOP;
+    FOREACH member IN ARRAY members LOOP
+        PERFORM howdah.enable_foreign_keys(member);
+    END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION howdah.undistribute(oid) FROM PUBLIC;
 
@@ -97,7 +103,7 @@ CREATE OR REPLACE FUNCTION howdah.tied_by_foreign_keys(relation oid) RETURNS oid
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     WITH RECURSIVE key AS (
         SELECT conrelid AS mine, confrelid AS other FROM pg_constraint
-        WHERE contype = 'f' AND conrelid <> confrelid
+        WHERE contype = 'f' AND conrelid <> confrelid AND conparentid = 0
           AND EXISTS (SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = conrelid)
           AND EXISTS (SELECT FROM howdah.pg_dist_partition WHERE logicalrelid = confrelid)
     ), tied AS (
@@ -118,7 +124,7 @@ BEGIN
         PERFORM howdah.check_owner(relation);
     END LOOP;
     FOR relation IN SELECT t FROM unnest(tables) t ORDER BY t LOOP
-        EXECUTE format('LOCK TABLE ONLY %s IN ACCESS EXCLUSIVE MODE', howdah.qualified(relation));
+        PERFORM howdah.lock_whole(relation);
     END LOOP;
     LOCK TABLE howdah.pg_dist_colocation IN EXCLUSIVE MODE;
     LOCK TABLE howdah.pg_dist_node IN SHARE MODE;
@@ -129,6 +135,17 @@ BEGIN
     END LOOP;
 END $$;
 REVOKE ALL ON FUNCTION howdah.lock_to_convert(oid[]) FROM PUBLIC;
+
+-- Partitions stay with the table that they are part of.
+CREATE OR REPLACE FUNCTION howdah.check_whole(relation oid) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF howdah.distributed_parent(relation) IS NOT NULL THEN
+        RAISE feature_not_supported USING
+            MESSAGE = format('cannot complete operation because table "%s" is a partition', (SELECT relname FROM pg_class WHERE oid = relation)),
+            HINT = format('Use the partitioned table "%s" instead, or detach the partition first.', (SELECT relname FROM pg_class WHERE oid = howdah.distributed_parent(relation)));
+    END IF;
+END $$;
 
 CREATE OR REPLACE FUNCTION pg_catalog.undistribute_table(table_name regclass, cascade_via_foreign_keys boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -145,6 +162,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE invalid_table_definition USING MESSAGE = format('cannot undistribute table "%s" because the table is not distributed', name);
     END IF;
+    PERFORM howdah.check_whole(table_name);
     tables := CASE WHEN cascade_via_foreign_keys THEN howdah.tied_by_foreign_keys(table_name) ELSE ARRAY[table_name::oid] END;
     -- A local table may refer to a reference table; all else must go together.
     IF NOT cascade_via_foreign_keys AND EXISTS (
@@ -174,7 +192,7 @@ BEGIN
         JOIN pg_attribute ON attrelid = logicalrelid AND attnum = partcolumn WHERE logicalrelid = ANY (tables);
     PERFORM howdah.undistribute(t) FROM unnest(tables) t;
     FOREACH relation IN ARRAY tables LOOP
-        PERFORM howdah.create_distributed_table(relation, coalesce(column_name, quote_ident(columns ->> relation::text)),
+        PERFORM howdah.create_distributed_table(relation, coalesce(column_name, columns ->> relation::text),
             coalesce(first, colocate_with), CASE WHEN first IS NULL THEN shard_count END);
         first := coalesce(first, relation);
     END LOOP;
@@ -197,8 +215,10 @@ BEGIN
     IF NOT FOUND OR part.partmethod <> 'h' THEN
         RAISE invalid_table_definition USING MESSAGE = format('cannot alter table %s because it is not a distributed table', name);
     END IF;
+    PERFORM howdah.check_whole(relation);
     SELECT * INTO STRICT old FROM howdah.pg_dist_colocation WHERE colocationid = part.colocationid;
-    siblings := array(SELECT logicalrelid::oid FROM howdah.pg_dist_partition WHERE colocationid = part.colocationid AND logicalrelid <> relation);
+    siblings := array(SELECT logicalrelid::oid FROM howdah.pg_dist_partition WHERE colocationid = part.colocationid AND logicalrelid <> relation
+        AND howdah.distributed_parent(logicalrelid) IS NULL);
     IF cascade AND column_name IS NOT NULL THEN
         RAISE invalid_parameter_value USING MESSAGE = 'distribution_column changes cannot be cascaded to colocated tables';
     ELSIF cascade IS NULL AND column_name IS NULL AND shard_count IS NOT NULL AND siblings <> '{}' THEN
@@ -222,7 +242,7 @@ BEGIN
     SELECT c.relname INTO other FROM pg_constraint k
         JOIN howdah.pg_dist_partition p ON p.logicalrelid = CASE WHEN k.conrelid = ANY (tables) THEN k.confrelid ELSE k.conrelid END
         JOIN pg_class c ON c.oid = p.logicalrelid
-        WHERE k.contype = 'f' AND (k.conrelid = ANY (tables)) <> (k.confrelid = ANY (tables)) AND p.partmethod = 'h' LIMIT 1;
+        WHERE k.contype = 'f' AND k.conparentid = 0 AND (k.conrelid = ANY (tables)) <> (k.confrelid = ANY (tables)) AND p.partmethod = 'h' LIMIT 1;
     IF FOUND THEN
         RAISE feature_not_supported USING MESSAGE = format('cannot alter table %s because a foreign key ties it to table %s', name, other),
             HINT = 'Drop the foreign key, or change the colocated tables together with cascade_to_colocated => true.';
@@ -256,6 +276,7 @@ DECLARE
     chosen int;
 BEGIN
     PERFORM howdah.check_owner(relation);
+    PERFORM howdah.check_whole(relation);
     LOCK TABLE howdah.pg_dist_colocation IN EXCLUSIVE MODE;
     SELECT * INTO part FROM howdah.pg_dist_partition WHERE logicalrelid = relation FOR UPDATE;
     IF NOT FOUND OR part.partmethod <> 'h' THEN
@@ -279,7 +300,7 @@ BEGIN
                 HINT = 'Use alter_distributed_table with colocate_with, which moves the rows.';
         END IF;
     END IF;
-    UPDATE howdah.pg_dist_partition SET colocationid = chosen WHERE logicalrelid = relation;
+    UPDATE howdah.pg_dist_partition SET colocationid = chosen WHERE logicalrelid = ANY (howdah.family(relation));
     PERFORM howdah.check_foreign_keys(relation);
     PERFORM howdah.drop_empty_colocation(part.colocationid);
 END $$;

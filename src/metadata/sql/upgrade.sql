@@ -4,14 +4,9 @@
 DO $$
 DECLARE
     relation record;
-    old record;
 BEGIN
     FOR relation IN SELECT logicalrelid AS oid, partmethod FROM howdah.pg_dist_partition ORDER BY logicalrelid::oid LOOP
-        FOR old IN SELECT tgname FROM pg_trigger JOIN pg_proc p ON p.oid = tgfoid
-            WHERE tgrelid = relation.oid AND NOT tgisinternal AND pronamespace = 'howdah'::regnamespace
-        LOOP
-            EXECUTE format('DROP TRIGGER %I ON %s', old.tgname, howdah.qualified(relation.oid));
-        END LOOP;
+        PERFORM howdah.drop_guards(relation.oid);
         CASE relation.partmethod
             WHEN 'h' THEN PERFORM howdah.guard_live(relation.oid);
             WHEN 'n' THEN PERFORM howdah.attach_reference(relation.oid);

@@ -21,6 +21,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use howdah_catalog::{Distribution, GroupId, TableOid};
+use howdah_pg::SqlState;
+use howdah_pg::wire::Field;
 use howdah_sql::{Token, quote_identifier};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
@@ -49,6 +51,20 @@ enum Call {
     Install { group: i32 },
 }
 
+/// The coordinator's own look for conflicts found its empty table.
+fn conflicting(error: Error) -> Error {
+    match error {
+        Error::Postgres(mut fields) if fields.code() == SqlState::UNIQUE_VIOLATION => {
+            fields.set(
+                Field::Hint,
+                "If the INSERT has ON CONFLICT, send it as a statement of its own: inside of functions it does not see the rows of shards.",
+            );
+            Error::Postgres(fields)
+        }
+        other => other,
+    }
+}
+
 impl Live {
     /// Runs a request and returns its one row.
     pub(super) async fn call<H: Host>(
@@ -68,7 +84,7 @@ impl Live {
             }
             Call::Insert { table, columns, rows } => {
                 let (insert, values) = Insert::of_rows(TableOid(table), columns, rows);
-                self.insert(host, caller, &insert, &values).await?;
+                self.insert(host, caller, &insert, &values).await.map_err(conflicting)?;
                 json!({})
             }
             Call::Run { group, sql } => self.run_as_user(host, caller, GroupId(group), &sql).await?,

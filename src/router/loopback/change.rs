@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use howdah_catalog::{GroupId, ShardInterval, Table};
-use howdah_pg::TypeOid;
 use howdah_pg::hash::hash_text_value;
+use howdah_pg::{SqlState, TypeOid};
 use howdah_sql::quote_identifier;
 
 use super::call::record_fields;
@@ -46,7 +46,7 @@ impl Live {
             true => "SELECT howdah.write_returning($1, $2::text[], $3)",
             false => "SELECT howdah.write($1, $2::text[], $3)",
         };
-        let mut writes = Writes::default();
+        let mut writes = Writes::to(table);
         for (group, shards) in groups {
             let statements = shards.iter().map(|it| Some(statement(it, modify, &condition, parameters)));
             let statements = text_array(&statements.collect::<Vec<_>>());
@@ -54,10 +54,10 @@ impl Live {
             let flight = self.write_flight(host, &mut writes, group, &table.owner).await?;
             flight.query(function, &[Some(&key), Some(&statements), Some(&shards[0])]);
         }
-        let outcomes = self.run_writes(host, caller, writes).await?;
+        let outcomes = self.run_writes(host, caller, writes).await.map_err(moved)?;
         let command = modify.command.name();
         match modify.returns() {
-            true => Ok(Answer::Returned(command, returned(modify, outcomes))),
+            true => Ok(Answer::Returned(command, returned(&modify.returning, outcomes))),
             false => Ok(Answer::Modified(command, count(outcomes)?)),
         }
     }
@@ -109,6 +109,22 @@ fn check_key(table: &Table, modify: &Modify, parameters: &Parameters, shards: &S
     }
 }
 
+/// PostgreSQL would move the row to another partition; the statement has come to this one alone.
+fn moved(error: Error) -> Error {
+    match error {
+        Error::Postgres(fields)
+            if fields.code() == SqlState::CHECK_VIOLATION
+                && fields.message().contains("violates partition constraint") =>
+        {
+            Error::not_supported(
+                "cannot move a row to another partition of a distributed table here",
+                "Send the UPDATE as a statement of its own, outside of functions, or delete and insert the row.",
+            )
+        }
+        other => other,
+    }
+}
+
 fn statement(shard: &str, modify: &Modify, condition: &str, parameters: &Parameters) -> String {
     let mut sql = match modify.command {
         Command::Update => format!("UPDATE {shard} SET "),
@@ -127,7 +143,7 @@ fn statement(shard: &str, modify: &Modify, condition: &str, parameters: &Paramet
     sql
 }
 
-fn count(outcomes: BTreeMap<GroupId, Vec<Outcome>>) -> Result<u64> {
+pub(super) fn count(outcomes: BTreeMap<GroupId, Vec<Outcome>>) -> Result<u64> {
     let rows = outcomes.into_values().flatten().flat_map(|it| it.rows);
     let counts = rows.map(|it| text_row(&it).into_iter().next().flatten()?.parse::<u64>().ok());
     let counts: Option<Vec<u64>> = counts.collect();
@@ -136,8 +152,8 @@ fn count(outcomes: BTreeMap<GroupId, Vec<Outcome>>) -> Result<u64> {
 }
 
 /// The rows of RETURNING, which come as texts of records.
-fn returned(modify: &Modify, outcomes: BTreeMap<GroupId, Vec<Outcome>>) -> Rows {
-    let columns: Vec<_> = modify.returning.iter().map(|it| (it.as_str(), TypeOid::TEXT, -1)).collect();
+pub(super) fn returned(returning: &[String], outcomes: BTreeMap<GroupId, Vec<Outcome>>) -> Rows {
+    let columns: Vec<_> = returning.iter().map(|it| (it.as_str(), TypeOid::TEXT, -1)).collect();
     let records = outcomes.into_values().flatten().flat_map(|it| it.rows);
     let fields = |it: Bytes| record_fields(&text_row(&it).into_iter().next().flatten().unwrap_or_default());
     rows_of(&columns, records.map(fields))

@@ -46,7 +46,9 @@ impl Live {
         match &cursor.state {
             State::Declared(keeper) => {
                 let keeper = *keeper;
-                if cursor.select.locking.is_some() && !self.snapshots.is_newer_than_writes(number) {
+                if let (Some(_), Relation::Table(table)) = (&cursor.select.locking, &cursor.select.relation)
+                    && !self.snapshots.is_newer_than_writes(number, *table)
+                {
                     return Err(forgotten());
                 }
                 let open = self.open(host, caller, cursor, keeper, count).await?;

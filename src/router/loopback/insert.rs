@@ -1,12 +1,13 @@
 //! The INSERT that `postgres_fdw` prepares: rows of parameters for one live child.
 //!
-//! It comes only from our own functions: a user has no way to name the child. create_distributed_table moves the rows of a filled
-//! table this way; `howdah.insert_live` sends on the rows that a statement has inserted into the shell by a request of
-//! its own ([`Insert::of_rows`]). Each row goes to the shard of its hash.
+//! It comes from our own functions (create_distributed_table moves the rows of a filled table this way), and from statements that
+//! insert into partitions, which lead here themselves. `howdah.insert_live` sends on the rows that a statement has inserted
+//! into another shell by a request of its own ([`Insert::of_rows`]). Each row goes to the shard of its hash.
 
 use howdah_catalog::TableOid;
 use howdah_sql::{NodeEnum, ast};
 
+use super::modify::returning;
 use super::request::Parameters;
 use super::select::{Relation, named_relation, refused};
 use crate::error::Result;
@@ -16,6 +17,10 @@ pub(crate) struct Insert {
     pub(crate) table: TableOid,
     pub(crate) columns: Vec<String>,
     pub(crate) rows: Vec<Vec<Item>>,
+    /// ON CONFLICT DO NOTHING.
+    pub(crate) skips_conflicts: bool,
+    /// The columns of RETURNING.
+    pub(crate) returning: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,7 +41,8 @@ impl Insert {
         let width = columns.len();
         let item = |row: usize| (row * width..(row + 1) * width).map(Item::Parameter).collect();
         let items = (0..rows.len()).map(item).collect();
-        (Self { table, columns, rows: items }, rows.into_iter().flatten().collect())
+        let insert = Self { table, columns, rows: items, skips_conflicts: false, returning: Vec::new() };
+        (insert, rows.into_iter().flatten().collect())
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self> {
@@ -52,9 +58,17 @@ fn read(tree: &ast::InsertStmt) -> Option<Insert> {
     let Ok(Relation::Table(table)) = named_relation(&relation.schemaname, &relation.relname) else {
         return None;
     };
-    if tree.on_conflict_clause.is_some() || tree.with_clause.is_some() || tree.returning_clause.is_some() {
+    if tree.with_clause.is_some() {
         return None;
     }
+    let skips_conflicts = match &tree.on_conflict_clause {
+        Some(clause) => clause.action() == ast::OnConflictAction::OnconflictNothing && clause.infer.is_none(),
+        None => false,
+    };
+    if tree.on_conflict_clause.is_some() && !skips_conflicts {
+        return None;
+    }
+    let returning = returning(tree.returning_clause.as_ref()).ok()?;
     let NodeEnum::SelectStmt(values) = tree.select_stmt.as_deref()?.node.as_ref()? else { return None };
     let mut columns = Vec::new();
     for column in &tree.cols {
@@ -64,7 +78,7 @@ fn read(tree: &ast::InsertStmt) -> Option<Insert> {
     let rows: Option<Vec<_>> = values.values_lists.iter().map(row).collect();
     let rows = rows?;
     let even = !rows.is_empty() && rows.iter().all(|it| it.len() == columns.len());
-    even.then_some(Insert { table, columns, rows })
+    even.then_some(Insert { table, columns, rows, skips_conflicts, returning })
 }
 
 fn row(list: &ast::Node) -> Option<Vec<Item>> {
@@ -95,12 +109,23 @@ mod tests {
     }
 
     #[test]
+    fn a_row_of_a_partition() {
+        let insert = Insert::parse(
+            "INSERT INTO howdah_live.t7(a) VALUES ($1) ON CONFLICT DO NOTHING RETURNING a, \"B c\"",
+        )
+        .expect("a row");
+        assert!(insert.skips_conflicts);
+        assert_eq!(insert.returning, ["a", "B c"]);
+    }
+
+    #[test]
     fn other_inserts_are_refused() {
         for text in [
-            "INSERT INTO howdah_live.t7(a) VALUES ($1) ON CONFLICT DO NOTHING",
+            "INSERT INTO howdah_live.t7(a) VALUES ($1) ON CONFLICT (a) DO NOTHING",
+            "INSERT INTO howdah_live.t7(a) VALUES ($1) ON CONFLICT (a) DO UPDATE SET a = 1",
             "INSERT INTO howdah_live.t7(a) VALUES (1)",
             "INSERT INTO howdah_live.t7(a) SELECT 1",
-            "INSERT INTO howdah_live.t7(a) VALUES ($1) RETURNING a",
+            "INSERT INTO howdah_live.t7(a) VALUES ($1) RETURNING ctid",
             "INSERT INTO howdah_live.t7 DEFAULT VALUES",
             "INSERT INTO public.events(a) VALUES ($1)",
         ] {

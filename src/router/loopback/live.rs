@@ -131,9 +131,7 @@ impl Live {
                 self.close((caller.connection, cursor));
                 Ok(Answer::Done("CLOSE CURSOR"))
             }
-            Work::Insert { insert, parameters } => {
-                self.insert(host, caller, &insert, &parameters).await.map(Answer::Inserted)
-            }
+            Work::Insert { insert, parameters } => self.insert(host, caller, &insert, &parameters).await,
             Work::Modify { modify, parameters } => self.modify(host, caller, &modify, &parameters).await,
             Work::Truncate(tables) => {
                 self.truncate(host, caller, &tables).await?;

@@ -106,7 +106,7 @@ fn table(range: Option<&ast::RangeVar>) -> Result<TableOid> {
     }
 }
 
-fn returning(clause: Option<&ast::ReturningClause>) -> Result<Vec<String>> {
+pub(super) fn returning(clause: Option<&ast::ReturningClause>) -> Result<Vec<String>> {
     let Some(clause) = clause else { return Ok(Vec::new()) };
     if !clause.options.is_empty() {
         return Err(refused());

@@ -22,7 +22,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use howdah_catalog::GroupId;
+use howdah_catalog::{GroupId, TableOid};
 
 #[derive(Debug, Default)]
 pub(crate) struct Snapshots {
@@ -37,6 +37,10 @@ pub(crate) struct Snapshots {
     closing: BTreeSet<u32>,
     /// The highest number seen when the transaction last wrote.
     last_write: u32,
+    /// The same, of writes that may have changed any table.
+    last_wide_write: u32,
+    /// The same, by the only table that was written to.
+    last_writes: BTreeMap<TableOid, u32>,
     /// The highest number seen when the current top-level statement began.
     begun: u32,
     next_keeper: u32,
@@ -231,6 +235,7 @@ impl Snapshots {
         let retired = self.boundary(number);
         // The router may write next, without a word here.
         self.last_write = self.highest;
+        self.last_wide_write = self.highest;
         self.past.iter_mut().for_each(|it| it.held = true);
         (self.past_keepers(), retired)
     }
@@ -240,15 +245,20 @@ impl Snapshots {
         self.past.iter().filter_map(|it| it.keeper.as_ref()).map(|it| it.id).collect()
     }
 
-    /// Something was written. Whatever has not been seen yet begins later.
-    pub(crate) fn wrote(&mut self) -> Vec<Retired> {
+    /// Something was written, to one table only or to any. Whatever has not been seen yet begins later.
+    pub(crate) fn wrote(&mut self, table: Option<TableOid>) -> Vec<Retired> {
         self.last_write = self.highest;
+        match table {
+            Some(table) => drop(self.last_writes.insert(table, self.highest)),
+            None => self.last_wide_write = self.highest,
+        }
         self.seal()
     }
 
-    /// Whether a cursor that takes a snapshot of its own sees no write that is newer than its statement.
-    pub(crate) fn is_newer_than_writes(&self, number: u32) -> bool {
-        self.last_write == 0 || self.last_write < number
+    /// Whether a cursor over a table that takes a snapshot of its own sees no write that is newer than its statement.
+    pub(crate) fn is_newer_than_writes(&self, number: u32, table: TableOid) -> bool {
+        let last = self.last_writes.get(&table).copied().unwrap_or(0).max(self.last_wide_write);
+        last == 0 || last < number
     }
 
     /// Whether a number that has not been seen is read after a write that an older statement, which may still run, must not see.

@@ -8,13 +8,14 @@ use howdah_pg::TypeOid;
 use howdah_pg::hash::hash_text_value;
 use howdah_sql::{quote_identifier, quote_literal};
 
+use super::change::{count, returned};
 use super::fetch::{key, run, text_array};
 use super::flight::{Flight, Outcome};
 use super::host::Host;
 use super::insert::{Insert, Item};
 use super::keepers::declare_keeper;
 use super::live::{Caller, Live, rows_of};
-use super::request::{Parameters, Rows};
+use super::request::{Answer, Parameters, Rows};
 use super::snapshots::KeeperId;
 use super::worker_query::shard_reference;
 use crate::error::{Error, Result};
@@ -24,8 +25,16 @@ use crate::write_lock::write_lock;
 /// Flights that write, and the keepers that they open before.
 #[derive(Default)]
 pub(super) struct Writes {
+    /// The only table of which rows may change, if that is known.
+    table: Option<TableOid>,
     flights: BTreeMap<GroupId, Flight>,
     keepers: Vec<(KeeperId, GroupId)>,
+}
+
+impl Writes {
+    pub(super) fn to(table: &Table) -> Self {
+        Self { table: (!table.cascades).then_some(table.oid), ..Self::default() }
+    }
 }
 
 impl Live {
@@ -83,7 +92,7 @@ impl Live {
         for (keeper, group) in writes.keepers {
             self.snapshots.opened(keeper, group, self.depth);
         }
-        let retired = self.snapshots.wrote();
+        let retired = self.snapshots.wrote(writes.table);
         self.retire(retired);
         Ok(outcomes)
     }
@@ -101,39 +110,46 @@ impl Live {
         run(host, caller, BTreeMap::from([(group, flight)])).await.map(drop)
     }
 
-    /// Each row to the shard of its hash; returns how many there were.
+    /// Each row to the shard of its hash.
     pub(super) async fn insert<H: Host>(
         &mut self,
         host: &mut H,
         caller: &Caller,
         insert: &Insert,
         parameters: &Parameters,
-    ) -> Result<u64> {
+    ) -> Result<Answer> {
         host.check_writable()?;
         let catalog = host.catalog();
         let table = distributed(catalog.table(insert.table).map(|it| &**it), insert.table)?;
-        let columns: Vec<_> = insert.columns.iter().map(|it| quote_identifier(it)).collect();
-        let mut writes = Writes::default();
-        let mut inserted = 0;
+        let columns = names(&insert.columns);
+        let mut tail = if insert.skips_conflicts { " ON CONFLICT DO NOTHING" } else { "" }.to_owned();
+        let function = match insert.returning.is_empty() {
+            true => "SELECT howdah.write($1, $2::text[], $3)",
+            false => {
+                tail.push_str(&format!(" RETURNING {}", names(&insert.returning)));
+                "SELECT howdah.write_returning($1, $2::text[], $3)"
+            }
+        };
+        let mut writes = Writes::to(table);
         for (group, shards) in by_group(table, insert, parameters)? {
             let mut statements = Vec::new();
             let mut first = None;
             for (shard, rows) in shards {
                 let name = shard_reference(table, shard);
-                inserted += rows.len() as u64;
                 let rows = rows.join(", ");
-                statements.push(Some(format!("INSERT INTO {name} ({}) VALUES {rows}", columns.join(", "))));
+                statements.push(Some(format!("INSERT INTO {name} ({columns}) VALUES {rows}{tail}")));
                 first.get_or_insert(name);
             }
             let key = key(host, group).await?;
             let statements = text_array(&statements);
-            self.write_flight(host, &mut writes, group, &table.owner).await?.command(
-                "SELECT howdah.write($1, $2::text[], $3)",
-                &[Some(&key), Some(&statements), first.as_deref()],
-            );
+            let flight = self.write_flight(host, &mut writes, group, &table.owner).await?;
+            flight.query(function, &[Some(&key), Some(&statements), first.as_deref()]);
         }
-        self.run_writes(host, caller, writes).await?;
-        Ok(inserted)
+        let outcomes = self.run_writes(host, caller, writes).await?;
+        match insert.returning.is_empty() {
+            true => Ok(Answer::Inserted(count(outcomes)?)),
+            false => Ok(Answer::Returned("INSERT 0", returned(&insert.returning, outcomes))),
+        }
     }
 
     /// Empties all shards of these tables at once, so that their foreign keys among each other do not matter. It runs nothing of
@@ -242,6 +258,10 @@ fn by_group<'a>(
         groups.entry(shard.group).or_default().push((shard, rows));
     }
     Ok(groups)
+}
+
+fn names(columns: &[String]) -> String {
+    columns.iter().map(|it| quote_identifier(it)).collect::<Vec<_>>().join(", ")
 }
 
 fn item(item: Item, parameters: &Parameters) -> String {

@@ -93,11 +93,11 @@ fn a_statement_does_not_see_its_own_writes() {
     assert_eq!(id.0, 1);
     it.opened(id, GroupId(1), 1);
     assert_eq!(it.unopened(GroupId(1)), []);
-    it.wrote();
+    it.wrote(None);
     for _ in 0..3 {
         assert_eq!(keeper(&mut it, 2, 1), 1);
         it.closed(2);
-        it.wrote();
+        it.wrote(None);
     }
     // What begins now sees them.
     assert_eq!(keeper(&mut it, 4, 1), 2);
@@ -112,7 +112,7 @@ fn a_loop_needs_no_more_keepers_the_longer_it_runs() {
     for round in 1..1000 {
         it.boundary(2 * round);
         assert_eq!(it.unopened(GroupId(1)), []);
-        it.wrote();
+        it.wrote(None);
         let (next, _) = it.keeper_for(2 * round + 1, 1).expect("a keeper");
         assert_eq!(next.0, round + 1);
         it.opened(next, GroupId(1), 1);
@@ -130,19 +130,19 @@ fn each_row_that_a_statement_writes_is_seen_by_the_functions_it_calls() {
     assert_eq!(keeper(&mut it, 1, 0), 1);
     assert_eq!(keeper(&mut it, 3, 1), 2);
     it.closed(3);
-    it.wrote();
+    it.wrote(None);
     assert_eq!(keeper(&mut it, 4, 1), 3);
 }
 
 #[test]
 fn a_row_lock_of_an_older_statement_is_refused_after_a_write() {
     let mut it = Snapshots::default();
-    assert!(it.is_newer_than_writes(1));
+    assert!(it.is_newer_than_writes(1, TableOid(7)));
     it.boundary(2);
-    assert!(it.is_newer_than_writes(1));
-    it.wrote();
-    assert!(!it.is_newer_than_writes(1));
-    assert!(it.is_newer_than_writes(3));
+    assert!(it.is_newer_than_writes(1, TableOid(7)));
+    it.wrote(None);
+    assert!(!it.is_newer_than_writes(1, TableOid(7)));
+    assert!(it.is_newer_than_writes(3, TableOid(7)));
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn numbers_that_are_never_opened_cost_a_bounded_number_of_keepers() {
     for round in 1..1000 {
         // One number is left out, the next one is the probe's.
         it.boundary(2 * round);
-        it.wrote();
+        it.wrote(None);
     }
     assert_eq!(it.past.len(), PAST);
     assert!(it.keeper_for(1, 0).is_err());

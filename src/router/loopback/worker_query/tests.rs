@@ -39,6 +39,7 @@ fn table() -> Table {
         },
         on_coordinator: OnCoordinator::Nothing,
         row_security: false,
+        cascades: false,
     }
 }
 
