@@ -51,6 +51,8 @@ pub struct Combine {
     pub parameters: Vec<usize>,
     /// How many columns `howdah_intermediate` has.
     pub columns: usize,
+    /// Whether a row that is the same as another may be left out.
+    pub of_distinct: bool,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]

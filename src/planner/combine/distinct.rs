@@ -32,7 +32,8 @@ pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<Parts,
     };
     select.sort_clause = sort_clause;
     limit_like(&mut select, block.select);
-    Ok(Parts { worker, combine: select, columns, shards: block.relation.shards.clone() })
+    let shards = block.relation.shards.clone();
+    Ok(Parts { worker, combine: select, columns, of_distinct: true, shards })
 }
 
 /// Which column of the worker's rows an entry of DISTINCT ON or ORDER BY is; appended where DISTINCT ON allows it.
@@ -87,7 +88,8 @@ pub(super) fn union(
     worker.sort_clause.clear();
     (worker.limit_count, worker.limit_offset) = (None, None);
     worker.limit_option = combined_default();
-    let parts = Parts { worker, combine: combined, columns: names.len(), shards: union.shards };
+    let columns = names.len();
+    let parts = Parts { worker, combine: combined, columns, of_distinct: true, shards: union.shards };
     Ok((parts, union.names))
 }
 

@@ -66,7 +66,9 @@ pub(super) fn block(analysis: &Analysis<'_>, block: &Block<'_>) -> Result<Parts,
         return Err(Refused::new("a literal without a type is an input of an aggregate"));
     }
     let shards = block.relation.shards.clone();
-    Ok(Parts { worker: split.worker_select(), combine, columns: split.columns.len(), shards })
+    // Each worker has left out how often it had a row, so it cannot matter how many workers have it.
+    let of_distinct = split.columns.iter().all(|it| it.role != Role::Partial);
+    Ok(Parts { worker: split.worker_select(), combine, columns: split.columns.len(), of_distinct, shards })
 }
 
 /// As a column of an intermediate result it would have a type, and rows with it could be compared, which

@@ -18,7 +18,7 @@ use howdah_sql::{Node, NodeEnum};
 use crate::pushdown::{
     Analysis, Block, IntoNode, Refused, Scope, Shards, combine_query, finish, target_node,
 };
-use crate::{Merge, MultiShard};
+use crate::{Combine, Merge, MultiShard};
 
 pub(crate) use self::nested::nested;
 
@@ -29,12 +29,15 @@ pub(crate) struct Parts {
     pub(crate) combine: SelectStmt,
     /// How many columns the worker query has.
     pub(crate) columns: usize,
+    /// Whether a row that several shards have counts once.
+    pub(crate) of_distinct: bool,
     pub(crate) shards: Shards,
 }
 
 impl Parts {
     pub(crate) fn plan(self, analysis: &Analysis<'_>) -> Result<MultiShard, Refused> {
         let combine = combine_query(without_with(self.combine), self.columns)?;
+        let combine = Combine { of_distinct: self.of_distinct, ..combine };
         finish(analysis, self.worker, Merge::Combine(combine), &self.shards)
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn plan_limited(analysis: &Analysis<'_>, block: &Block<'_>) -> Result
     let combine = sorted_select(&worker, &keys, block.targets.len());
     let limits = limits(&worker)?;
     push_limit(&mut worker, limits);
-    Ok(Parts { worker, combine, columns, shards: block.relation.shards.clone() })
+    Ok(Parts { worker, combine, columns, of_distinct: false, shards: block.relation.shards.clone() })
 }
 
 /// All values of a query's rows must be fit to be sorted by the coordinator.
@@ -356,7 +356,7 @@ pub(crate) fn combine_query(mut select: SelectStmt, columns: usize) -> Result<Co
     });
     match uses_time {
         true => Err(Refused::new("the transaction's time is used above the aggregates")),
-        false => Ok(Combine { query: combine_pieces(select)?, parameters, columns }),
+        false => Ok(Combine { query: combine_pieces(select)?, parameters, columns, of_distinct: false }),
     }
 }
 

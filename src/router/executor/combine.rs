@@ -1,6 +1,10 @@
 //! The combine query: what the workers computed in parts is put together by the coordinator's PostgreSQL, as an
 //! intermediate result there.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::{BuildHasher, RandomState};
+
 use bytes::Bytes;
 use howdah_catalog::GroupId;
 use howdah_pg::TypeOid;
@@ -24,25 +28,47 @@ pub(super) struct Collector {
     rows: Rows,
     /// More is not held.
     capacity: usize,
+    /// Where rows are that need not come twice, by the hash of what they say.
+    seen: Option<HashMap<u64, usize>>,
+    hasher: RandomState,
 }
 
 impl Collector {
-    pub(super) fn new(formats: &RowFormats) -> Self {
+    pub(super) fn new(formats: &RowFormats, of_distinct: bool) -> Self {
         let columns = match formats {
             RowFormats::Columns(columns) => columns.clone(),
             RowFormats::Text | RowFormats::Client | RowFormats::Extended { .. } => vec![],
         };
-        Self { rows: Rows::new(Encoding::Text(columns)), capacity: IN_MEMORY }
+        Self {
+            rows: Rows::new(Encoding::Text(columns)),
+            capacity: IN_MEMORY,
+            seen: of_distinct.then(HashMap::new),
+            hasher: RandomState::new(),
+        }
     }
 
     pub(super) fn push(&mut self, row: &[u8]) {
+        if let Some(seen) = &mut self.seen {
+            match seen.entry(self.hasher.hash_one(row)) {
+                Entry::Occupied(at) if self.rows.at(*at.get()) == Some(row) => return,
+                // Two rows of one hash: the later one is kept as often as it comes.
+                Entry::Occupied(_) => {}
+                Entry::Vacant(free) => drop(free.insert(self.rows.size())),
+            }
+        }
         self.rows.push(row);
+    }
+
+    /// Moves what is held to a table.
+    async fn store(&mut self, session: &mut Session, table: &mut Table) -> Result<()> {
+        self.seen.iter_mut().for_each(HashMap::clear);
+        table.push(session, &mut self.rows).await
     }
 }
 
 impl Sink for Collector {
     fn row(&mut self, row: &Bytes, _client: &mut Client) -> Result<()> {
-        self.rows.push(row);
+        self.push(row);
         Ok(())
     }
 
@@ -157,10 +183,10 @@ async fn fill(
     table: &mut Table,
 ) -> Result<()> {
     while !lanes.is_done() {
-        table.push(session, &mut collector.rows).await?;
+        collector.store(session, table).await?;
         lanes.read(session, collector).await?;
     }
-    if collector.rows.is_empty() { Ok(()) } else { table.push(session, &mut collector.rows).await }
+    if collector.rows.is_empty() { Ok(()) } else { collector.store(session, table).await }
 }
 
 /// A combine query as it is sent.
@@ -263,6 +289,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_row_is_collected_once_where_that_is_enough() {
+        let rows = |of_distinct| {
+            let mut collector = Collector::new(&RowFormats::Text, of_distinct);
+            [&b"\0\x01a"[..], b"\0\x01b", b"\0\x01a"].iter().for_each(|it| collector.push(it));
+            collector.rows.count()
+        };
+        assert_eq!((rows(true), rows(false)), (2, 3));
+    }
+
+    #[test]
     fn the_relation_stands_in_front() {
         let combine = Combine {
             query: vec![
@@ -272,6 +308,7 @@ mod tests {
             ],
             parameters: vec![2],
             columns: 2,
+            of_distinct: false,
         };
         let types = ["bigint".to_owned(), "date".to_owned()];
         let rows = Relation::Arrays(Rows::new(Encoding::Text(vec![])));

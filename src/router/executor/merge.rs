@@ -106,7 +106,7 @@ pub(super) async fn ordered(
             lanes.finish(session).await?;
             return multi_shard::combine(session, execution, tasks, fallback).await;
         }
-        let mut collector = Collector::new(&RowFormats::Text);
+        let mut collector = Collector::new(&RowFormats::Text, false);
         heads.iter().flatten().for_each(|it| collector.push(it));
         return combine::run(session, execution, lanes, tasks[0].group, fallback, collector).await;
     };

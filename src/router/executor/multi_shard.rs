@@ -107,7 +107,7 @@ pub(super) async fn combine(
     }
     let formats = exact_formats(session, execution, &tasks[0]).await?;
     let worker = tasks[0].group;
-    let collector = Collector::new(&formats);
+    let collector = Collector::new(&formats, combine.of_distinct);
     let access = if locks_rows(execution) { Access::Write } else { Access::Read };
     let lanes = Lanes::start(session, Form::Statement { execution, formats }, tasks, access).await?;
     combine::run(session, execution, lanes, worker, combine, collector).await

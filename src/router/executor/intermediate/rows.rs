@@ -70,6 +70,12 @@ impl Rows {
         self.count += 1;
     }
 
+    /// The body that was put where [`Self::size`] was this.
+    pub(crate) fn at(&self, offset: usize) -> Option<&[u8]> {
+        let (length, rest) = self.data.get(offset..)?.split_first_chunk()?;
+        rest.get(..u32::from_be_bytes(*length) as usize)
+    }
+
     /// The bodies.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = &self.data[..];

@@ -190,7 +190,7 @@ impl Source {
         }
         let formats = exact_formats(session, execution, &tasks[0]).await?;
         let worker = tasks[0].group;
-        let collector = Collector::new(&formats);
+        let collector = Collector::new(&formats, combine.of_distinct);
         let lanes =
             Lanes::start(session, Form::Statement { execution, formats }, tasks, Access::Read).await?;
         let Some(input) = combine::collect(session, lanes, worker, combine, collector).await? else {
