@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use howdah_catalog::{Catalog, TableOid};
+use howdah_catalog::{Catalog, TableOid, TypeOid};
 
 use crate::{
     Bound, Combine, CombinePiece, InsertSelect, InsertValues, KeySource, Merge, MultiShard, Piece, Plan,
-    Planned, ShardKey, SingleShard, Template,
+    Planned, ShardKey, SingleShard, SlotParameter, Template,
 };
 
 /// The lines of EXPLAIN that say how a statement is going to run, without the workers' own plans.
@@ -46,6 +46,10 @@ impl Lines<'_> {
         let keys: Vec<_> = it.keys.iter().map(key).collect();
         self.push(&format!("one shard group of {}, key {}", self.table(it.anchor), keys.join(" and ")));
         self.push(&format!("query: {}", self.template(&it.template)));
+        if let Some(parameters) = it.parameters.as_deref().filter(|it| !it.is_empty()) {
+            let parameters: Vec<_> = parameters.iter().map(|it| parameter(*it)).collect();
+            self.push(&format!("parameters: {}", parameters.join(", ")));
+        }
     }
 
     fn multi_shard(&mut self, it: &MultiShard) {
@@ -115,6 +119,16 @@ impl Lines<'_> {
         }
         text
     }
+}
+
+fn parameter(it: SlotParameter) -> String {
+    let name = match it.type_oid {
+        TypeOid::INT4 => " as int4",
+        TypeOid::INT8 => " as int8",
+        TypeOid::NUMERIC => " as numeric",
+        _ => "",
+    };
+    format!("literal {}{name}", it.slot)
 }
 
 fn key(key: &ShardKey) -> String {

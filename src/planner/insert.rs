@@ -46,7 +46,8 @@ pub(crate) fn plan(insert: &ast::InsertStmt, facts: &Facts<'_>) -> Result<Planne
     if is_values(insert) {
         match values::plan(insert, facts) {
             Ok(plan) => {
-                return Ok(planned(Plan::InsertValues(plan), Rung::Router, reasons, PlanScope::Shape));
+                let plan = values::as_single_shard(plan, facts);
+                return Ok(planned(plan, Rung::Router, reasons, PlanScope::Shape));
             }
             Err(Refusal::Reason(reason)) => reasons.push((Rung::Router, reason)),
             Err(error) => return refused(error, Rung::Router, facts, reasons),

@@ -15,6 +15,7 @@ mod explain;
 mod insert;
 mod merge;
 mod modify;
+mod parameters;
 mod plan;
 mod planning;
 mod pushdown;
@@ -33,7 +34,7 @@ pub use self::merge::{Bound, Combine, CombinePiece, Merge, SortKey};
 pub use self::plan::{
     ComputedColumn, ComputedValue, InsertColumn, InsertRow, InsertSelect, InsertSource, InsertValues,
     KeySource, MultiShard, Piece, Plan, PlanScope, Planned, PlannedSource, Rung, ShardKey, SingleShard,
-    Template,
+    SlotParameter, Template,
 };
 pub use self::planning::plan;
 #[doc(hidden)]

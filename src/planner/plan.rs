@@ -115,8 +115,18 @@ pub struct SingleShard {
     /// [`crate::Request::single_shard_allowed`] false.
     pub keys: Vec<ShardKey>,
     pub template: Template,
+    /// The literals of the template, if all of them may be sent as parameters behind the client's own.
+    pub parameters: Option<Vec<SlotParameter>>,
     pub writes: bool,
     pub uses_time: bool,
+}
+
+/// A literal that may be sent as a parameter.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SlotParameter {
+    pub slot: usize,
+    /// Zero if PostgreSQL is to infer it, as it does for a string constant.
+    pub type_oid: TypeOid,
 }
 
 /// A query per shard group, and what is made of the results.
@@ -258,6 +268,10 @@ impl Template {
 
     pub fn append(&mut self, other: Self) {
         other.0.into_iter().for_each(|it| self.push(it));
+    }
+
+    pub fn has_literals(&self) -> bool {
+        self.0.iter().any(|it| matches!(it, Piece::Literal(_)))
     }
 
     pub fn uses_time(&self) -> bool {

@@ -4,6 +4,7 @@ use howdah_catalog::TableOid;
 use howdah_sql::{NodeEnum, Token, Tokens};
 
 use crate::analysis::{self, Bound};
+use crate::parameters::slot_parameters;
 use crate::splice::{Slots, Splice};
 use crate::statement::Facts;
 use crate::{
@@ -34,10 +35,20 @@ pub(crate) fn plan(facts: &Facts<'_>, slots: &Slots) -> Result<(Plan, PlanScope)
     if !values.is_empty() {
         return with_values(facts, anchor.oid, &restriction.keys, template, values);
     }
-    let uses_time = template.uses_time();
-    let plan =
-        SingleShard { anchor: anchor.oid, keys: restriction.keys, template, writes: bound.writes, uses_time };
+    let plan = single_shard(facts, anchor.oid, restriction.keys, template, bound.writes);
     Ok((Plan::SingleShard(plan), scope))
+}
+
+pub(crate) fn single_shard(
+    facts: &Facts<'_>,
+    anchor: TableOid,
+    keys: Vec<ShardKey>,
+    template: Template,
+    writes: bool,
+) -> SingleShard {
+    let parameters = slot_parameters(&facts.context.request, &template);
+    let uses_time = template.uses_time();
+    SingleShard { anchor, keys, template, parameters, writes, uses_time }
 }
 
 /// A statement that needs computed values is sent as the only "row" of an INSERT, which may have some.

@@ -40,6 +40,23 @@ impl Client {
         self.duplex.stream().is_tls()
     }
 
+    /// Moves the data of CopyData messages that are here, which may be as small as one row.
+    pub(crate) fn take_copy_data(&mut self, to: &mut BytesMut) -> Result<()> {
+        while self.duplex.read.first() == Some(&b'd')
+            && let Some(frame) = frontend::frame(&self.duplex.read)?
+        {
+            to.extend_from_slice(frame.body);
+            let size = HEADER + frame.body.len();
+            self.duplex.read.advance(size);
+        }
+        Ok(())
+    }
+
+    /// Whether the next message is here as a whole.
+    pub(crate) fn has_message(&self) -> Result<bool> {
+        Ok(frontend::frame(&self.duplex.read)?.is_some())
+    }
+
     pub(crate) async fn next_message(&mut self) -> Result<Frame> {
         loop {
             // Too large, or of no known type: PostgreSQL does not read on either.

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use howdah_catalog::GroupId;
-use howdah_pg::SqlState;
 use howdah_pg::wire::backend::{self, TransactionStatus};
 use howdah_pg::wire::{CancelKey, ErrorFields, Field, Severity, frontend, startup};
+use howdah_pg::{SqlState, TypeOid};
 
 use crate::cancel::Target;
 use crate::config::NodeAddress;
@@ -97,6 +97,16 @@ const SEQUENCES_KEPT: Duration = Duration::from_secs(1);
 enum Expected {
     Query,
     Sync,
+}
+
+/// What was queued to have a statement prepared.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Parsing {
+    /// Nothing: it is.
+    Known,
+    New,
+    /// Close of another in front of it.
+    Replaces,
 }
 
 /// What a new connection introduces itself with.
@@ -212,6 +222,20 @@ impl ServerConnection {
     /// The Sync under way came during COPY, and is not answered.
     pub(crate) fn forget_sync(&mut self) {
         self.expected.retain(|it| *it != Expected::Sync);
+    }
+
+    /// Queues Parse of a statement that is not prepared here yet, behind Close of one that makes room for it.
+    pub(crate) fn queue_parse(&mut self, name: &str, text: &[u8], types: &[TypeOid]) -> Parsing {
+        if self.prepared.touch(name) {
+            return Parsing::Known;
+        }
+        let evicted = self.prepared.insert(name);
+        let buffer = &mut self.duplex.write;
+        if let Some(evicted) = &evicted {
+            frontend::put_close(buffer, frontend::Target::Statement(evicted.as_bytes()));
+        }
+        frontend::put_parse(buffer, name.as_bytes(), text, types);
+        if evicted.is_some() { Parsing::Replaces } else { Parsing::New }
     }
 
     /// A command to run before everything queued after it, unseen. Only with nothing else under way.

@@ -4,24 +4,49 @@
 //! PostgreSQL is the authority on names and values: the map is only ever what a server reported.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// Every setting that differs from what a fresh connection of the role has. Cheap to clone and compare.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub(crate) struct Settings(Arc<BTreeMap<String, String>>);
+/// Every setting that differs from what a fresh connection of the role has. Cheap to clone and compare: equal ones are one
+/// value in memory, whichever sessions and connections have them.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings(Arc<Values>);
+
+type Values = BTreeMap<String, String>;
+
+static KNOWN: Mutex<Known> = Mutex::new(Known { all: BTreeMap::new(), sweep_at: 64 });
+
+/// All that are in use, and some that no longer are.
+struct Known {
+    all: BTreeMap<Values, Weak<Values>>,
+    sweep_at: usize,
+}
+
+impl Known {
+    fn get_or_insert(&mut self, values: Values) -> Arc<Values> {
+        if let Some(settings) = self.all.get(&values).and_then(Weak::upgrade) {
+            return settings;
+        }
+        if self.sweep_at <= self.all.len() {
+            self.all.retain(|_, it| it.strong_count() > 0);
+            self.sweep_at = 64.max(self.all.len() * 2);
+        }
+        let settings = Arc::new(values.clone());
+        self.all.insert(values, Arc::downgrade(&settings));
+        settings
+    }
+}
 
 impl Settings {
-    pub(crate) fn new(values: BTreeMap<String, String>) -> Self {
-        Self(Arc::new(values))
+    pub(crate) fn new(values: Values) -> Self {
+        Self(KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(values))
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// Whether both are one value in memory: the common case, and free to ask.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -36,7 +61,7 @@ impl Settings {
     /// These settings, with another's where this has none.
     #[must_use]
     pub(crate) fn or(&self, other: &Self) -> Self {
-        let mut values = BTreeMap::clone(&other.0);
+        let mut values = Values::clone(&other.0);
         values.extend(self.0.iter().map(|(name, value)| (name.clone(), value.clone())));
         Self::new(values)
     }
@@ -74,6 +99,12 @@ impl Settings {
         commands.append(&mut settings);
         commands.append(&mut roles);
         commands.into_iter().map(|it| it.1).collect()
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self::new(Values::new())
     }
 }
 
@@ -125,6 +156,12 @@ mod tests {
         let read_only = settings(&[("default_transaction_read_only", "on"), ("jit", "off")]);
         assert!(read_only.begins_otherwise(&none) && none.begins_otherwise(&read_only));
         assert!(!settings(&[("jit", "off")]).begins_otherwise(&none));
+    }
+
+    #[test]
+    fn equal_settings_are_one_value() {
+        let first = settings(&[("jit", "off")]);
+        assert!(first.is_same(&settings(&[("jit", "off")])) && !first.is_same(&settings(&[])));
     }
 
     #[test]

@@ -205,6 +205,35 @@ pub fn put_bind_renamed(buf: &mut BytesMut, portal: &[u8], statement: &[u8], bin
     });
 }
 
+/// The same with further values as text behind the client's.
+pub fn put_bind_extended(
+    buf: &mut BytesMut,
+    portal: &[u8],
+    statement: &[u8],
+    bind: &Bind<'_>,
+    further: &[Vec<u8>],
+) {
+    if further.is_empty() {
+        return put_bind_renamed(buf, portal, statement, bind);
+    }
+    // One code is for all values, and none means text.
+    let formats: Vec<Format> = match bind.parameter_formats.count() {
+        0 => vec![],
+        1 => (0..bind.parameters.len()).map(|it| bind.parameter_formats.of(it)).collect(),
+        _ => bind.parameter_formats.iter().collect(),
+    };
+    let text = further.iter().filter(|_| !formats.is_empty()).map(|_| Format::Text);
+    let formats: Vec<Format> = formats.iter().copied().chain(text).collect();
+    let values = bind.parameters.iter().chain(further.iter().map(|it| Some(&**it)));
+    put_message(buf, b'B', |buf| {
+        put_string(buf, portal);
+        put_string(buf, statement);
+        put_formats(buf, &formats);
+        put_values(buf, values);
+        bind.result_formats.put(buf);
+    });
+}
+
 pub fn put_describe(buf: &mut BytesMut, target: Target<'_>) {
     put_message(buf, b'D', |buf| put_target(buf, target));
 }

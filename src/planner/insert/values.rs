@@ -11,10 +11,12 @@ use super::defaults::{Default, computed, computed_default, default_of};
 use super::{Refusal, source, target};
 use crate::analysis::{insert_columns, key_of};
 use crate::planning::slots;
+use crate::router_query::single_shard;
 use crate::splice::{Slots, Splice};
 use crate::statement::Facts;
 use crate::{
-    ComputedValue, Error, InsertRow, InsertValues, KeySource, Piece, ShardKey, Template, time, whitelist,
+    ComputedValue, Error, InsertRow, InsertValues, KeySource, Piece, Plan, ShardKey, Template, time,
+    whitelist,
 };
 
 pub(super) fn plan(insert: &ast::InsertStmt, facts: &Facts<'_>) -> Result<InsertValues, Refusal> {
@@ -41,6 +43,29 @@ pub(super) fn plan(insert: &ast::InsertStmt, facts: &Facts<'_>) -> Result<Insert
     let uses_time = suffix.uses_time() || rows.iter().any(|it| it.template.uses_time());
     let returning = insert.returning_clause.is_some();
     Ok(InsertValues { table: table.oid, prefix, rows, suffix, values, uses_time, returning })
+}
+
+/// One row of which nothing has to be computed is a statement of one shard group. A key of a type with a modifier is another
+/// when it is stored, which the executor knows.
+pub(super) fn as_single_shard(mut plan: InsertValues, facts: &Facts<'_>) -> Plan {
+    let table = facts.context.request.catalog.table(plan.table);
+    let key = table.and_then(|it| it.distribution_column());
+    let is_single = facts.context.request.single_shard_allowed
+        && plan.rows.len() == 1
+        && plan.values.is_empty()
+        && key.is_some_and(|it| it.typmod < 0);
+    match plan.rows.pop() {
+        Some(row) if is_single => {
+            let mut template = plan.prefix;
+            template.append(row.template);
+            template.append(plan.suffix);
+            Plan::SingleShard(single_shard(facts, plan.table, vec![row.key], template, true))
+        }
+        last => {
+            plan.rows.extend(last);
+            Plan::InsertValues(plan)
+        }
+    }
 }
 
 /// Columns that are not given, but that a shard would not fill as the table does; the key in any case.
@@ -158,10 +183,7 @@ impl<'a> Builder<'_, 'a> {
         if is_key && is_null(node) {
             return Err(self.null_key());
         }
-        let key = match is_key && self.facts.context.request.single_shard_allowed {
-            true => key_of(node, column.type_oid, &self.facts.context, self.slots),
-            false => None,
-        };
+        let key = is_key.then(|| key_of(node, column.type_oid, &self.facts.context, self.slots)).flatten();
         match self.on_worker(node, range.clone()) {
             Ok(written) if !is_key || key.is_some() => {
                 template.append(written);

@@ -122,6 +122,8 @@ fn rendering<'a>(
         shard,
         text: execution.text,
         literals: execution.literals,
+        parameters: &[],
+        client_parameters: 0,
         time,
         values,
     }

@@ -15,6 +15,7 @@ use super::effects::{self, Effects};
 use super::large::LARGE;
 use super::overlay::Environment;
 use super::single_shard::Values;
+use super::worker_statement::WorkerStatements;
 use crate::error::{Error, Result};
 use crate::execution::{Columns, Description};
 use crate::executor::Pace;
@@ -57,6 +58,8 @@ pub(crate) struct Distributed {
     pub(crate) catalog: Arc<Catalog>,
     /// How long its tasks took last time.
     pub(crate) pace: Pace,
+    /// The same for every text that the plan is for.
+    pub(super) on_workers: WorkerStatements,
     settings: howdah_planner::Settings,
 }
 
@@ -163,6 +166,7 @@ impl Distributed {
             catalog: self.catalog.clone(),
             settings: self.settings,
             pace: Pace::default(),
+            on_workers: WorkerStatements::default(),
         };
         own.planned = howdah_planner::plan(&own.request(false))?;
         Ok(Fallback::Own(Box::new(own)))
@@ -401,6 +405,7 @@ impl Session {
             description,
             catalog: catalog.clone(),
             pace: Pace::default(),
+            on_workers: WorkerStatements::default(),
             settings: self.planner_settings(),
         };
         distributed.planned = howdah_planner::plan(&distributed.request(true))?;

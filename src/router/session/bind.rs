@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use howdah_catalog::GroupId;
+use howdah_pg::SqlState;
 use howdah_pg::wire::{ErrorFields, backend, frontend};
-use howdah_pg::{SqlState, TypeOid};
 
 use super::Session;
 use super::analysis::Route;
@@ -14,7 +14,8 @@ use super::extended::Ahead;
 use super::flight::Reply;
 use super::portal::{Place, Portal, Rest};
 use super::single_shard::Values;
-use super::statements::{Prepared, statement_name};
+use super::statements::Prepared;
+use super::worker_statement::{Routed, WorkerStatement};
 use crate::error::{Error, Result};
 use crate::transaction::Block;
 
@@ -82,10 +83,9 @@ impl Session {
             return Err(Error::Internal("only a planned statement is bound by its plan".to_owned()));
         };
         check_bound_parameters(bind, distributed.description.parameters.len())?;
-        let literals = self.take_literals(&prepared.text);
         let values = Values {
             text: &prepared.text,
-            literals: &literals,
+            literals: &prepared.literals,
             bind: Some(bind),
             parameter_types: &distributed.description.parameters,
             utf8: self.utf8,
@@ -98,12 +98,13 @@ impl Session {
         let mut own = None;
         let place = match chosen {
             Choice::Single(single, shard) => {
-                let query = self.worker_query(single, shard, distributed, &values).await?;
+                let routed = Routed { single, shard, distributed, values: &values };
+                let statement = self.worker_statement(&routed, prepared).await?;
                 if single.writes {
-                    self.flight(shard.group).await?;
+                    self.flight_for(shard.group, true).await?;
                     self.transaction.mark_writer(shard.group);
                 }
-                self.bind_on_worker(prepared, bind, shard.group, query).await?;
+                self.bind_on_worker(prepared, bind, &routed, statement).await?;
                 Place::Server(shard.group)
             }
             Choice::Coordinator { writes } => {
@@ -120,7 +121,6 @@ impl Session {
                 Place::Router
             }
         };
-        self.shape.literals = literals;
         Ok((place, own))
     }
 
@@ -172,22 +172,17 @@ impl Session {
         &mut self,
         prepared: &Arc<Prepared>,
         bind: &frontend::Bind<'_>,
-        group: GroupId,
-        query: String,
+        routed: &Routed<'_>,
+        statement: Arc<WorkerStatement>,
     ) -> Result<()> {
-        let Route::Planned(distributed) = &prepared.analyzed.route else {
-            return Err(Error::Internal("only a planned statement runs on a worker".to_owned()));
-        };
-        self.flight(group).await?;
-        // Types of users have other OIDs there: the worker finds them out by itself.
-        let known = |it: &TypeOid| if it.is_user_defined() { TypeOid(0) } else { *it };
-        let types: Vec<TypeOid> = distributed.description.parameters.iter().map(known).collect();
-        let name = statement_name(b'w', &prepared.environment, query.as_bytes(), &types);
-        self.ensure_prepared(prepared, &name, query.as_bytes(), &types)?;
+        self.flight(routed.shard.group).await?;
+        self.ensure_prepared(prepared, &statement.name, statement.text.as_bytes(), &statement.types)?;
+        let literals = routed.literals(routed.typed_parameters());
         let connection = self.on_flight()?;
-        frontend::put_bind_renamed(connection.buffer(), bind.portal, name.as_bytes(), bind);
+        let name = statement.name.as_bytes();
+        frontend::put_bind_extended(connection.buffer(), bind.portal, name, bind, &literals);
         self.pipeline.expect(Reply::Forward(b'2'));
-        self.pipeline.note_query(query, prepared.clone());
+        self.pipeline.note_query(statement, prepared.clone());
         Ok(())
     }
 }

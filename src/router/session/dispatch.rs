@@ -5,8 +5,9 @@ use howdah_sql::{Kind, Literal, Statement};
 
 use super::Session;
 use super::analysis::{Analyzed, Distributed, Fallback};
-use super::relay::{Outcome, Relaying};
-use super::single_shard::{Rendering, ShardGroup, Values, shard_group};
+use super::relay::Outcome;
+use super::single_shard::{ShardGroup, Values, shard_group};
+use super::worker_statement::Routed;
 use crate::copy::Copied;
 use crate::error::{Error, Result};
 use crate::execution::Execution;
@@ -28,7 +29,9 @@ impl Session {
         let literals = self.take_literals(text);
         let values = Values { text, literals: &literals, bind: None, parameter_types: &[], utf8: self.utf8 };
         let outcome = match choose(distributed, &values)? {
-            Choice::Single(single, shard) => self.run_single(single, shard, distributed, &values).await,
+            Choice::Single(single, shard) => {
+                self.run_single(&Routed { single, shard, distributed, values: &values }).await
+            }
             Choice::Coordinator { writes } => {
                 self.open_for(&distributed.statement);
                 self.on_coordinator(text, analyzed.effects, writes).await
@@ -41,62 +44,6 @@ impl Session {
         };
         self.shape.literals = literals;
         outcome
-    }
-
-    async fn run_single(
-        &mut self,
-        single: &SingleShard,
-        shard: ShardGroup,
-        distributed: &Distributed,
-        values: &Values<'_>,
-    ) -> Result<Outcome> {
-        let query = self.worker_query(single, shard, distributed, values).await?;
-        let connection = self.participant_for_statement(shard.group).await?;
-        connection.queue_query(&query);
-        if single.writes {
-            self.transaction.mark_writer(shard.group);
-        }
-        if let Some(connection) = self.transaction.opened(shard.group) {
-            connection.flush().await?;
-        }
-        let relaying = Relaying {
-            columns: distributed.description.columns.as_ref(),
-            shard: Some((&query, distributed, values.text)),
-        };
-        let outcome = self.relay_query(shard.group, &relaying).await?;
-        self.note_outcome(outcome);
-        Ok(outcome)
-    }
-
-    /// The text for a worker.
-    pub(super) async fn worker_query(
-        &mut self,
-        single: &SingleShard,
-        shard: ShardGroup,
-        distributed: &Distributed,
-        values: &Values<'_>,
-    ) -> Result<String> {
-        let time = match single.uses_time {
-            true => Some(self.time_constant().await?),
-            false => None,
-        };
-        let rendering = Rendering {
-            catalog: &distributed.catalog,
-            shard: shard.index,
-            text: values.text,
-            literals: values.literals,
-            time: time.as_deref(),
-            values: &[],
-        };
-        rendering.render(&single.template)
-    }
-
-    /// now() as a worker is to see it. A statement that is a transaction by itself may ask its node.
-    async fn time_constant(&mut self) -> Result<String> {
-        if !self.transaction.is_in_progress() {
-            return Ok("pg_catalog.now()".to_owned());
-        }
-        Ok(format!("'{}'::timestamptz", self.transaction_time().await?))
     }
 
     /// EXPLAIN of a distributed statement, in either protocol.

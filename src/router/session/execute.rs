@@ -6,7 +6,7 @@ use bytes::Bytes;
 use howdah_catalog::GroupId;
 use howdah_pg::wire::backend;
 use howdah_pg::wire::frontend::{self, Message};
-use howdah_sql::{Kind, Literal};
+use howdah_sql::Kind;
 
 use super::Session;
 use super::analysis::{Distributed, Route};
@@ -144,8 +144,7 @@ impl Session {
     async fn begin_portions(&mut self, prepared: &Arc<Prepared>, bind: &Bytes) -> Result<Rest> {
         let Route::Planned(distributed) = &prepared.analyzed.route else { return Ok(Rest::All) };
         let Message::Bind(parsed) = frontend::parse(b'B', bind)? else { return Ok(Rest::All) };
-        let literals = self.take_literals(&prepared.text);
-        let values = values(prepared, distributed, &literals, &parsed, self.utf8);
+        let values = values(prepared, distributed, &parsed, self.utf8);
         if let Choice::Executor(planned) = choose(distributed, &values)?
             && let Some(portions) = Portions::open(self, &execution(distributed, planned, &values)?).await?
         {
@@ -160,8 +159,7 @@ impl Session {
     async fn execute_planned(&mut self, prepared: &Arc<Prepared>, bind: &Bytes) -> Result<()> {
         let Route::Planned(distributed) = &prepared.analyzed.route else { return Ok(()) };
         let Message::Bind(bind) = frontend::parse(b'B', bind)? else { return Ok(()) };
-        let literals = self.take_literals(&prepared.text);
-        let values = values(prepared, distributed, &literals, &bind, self.utf8);
+        let values = values(prepared, distributed, &bind, self.utf8);
         let Choice::Executor(planned) = choose(distributed, &values)? else {
             return Err(Error::Internal("a portal changed its plan".to_owned()));
         };
@@ -173,10 +171,9 @@ impl Session {
 fn values<'a>(
     prepared: &'a Prepared,
     distributed: &'a Distributed,
-    literals: &'a [Literal],
     bind: &'a frontend::Bind<'a>,
     utf8: bool,
 ) -> Values<'a> {
     let parameter_types = &distributed.description.parameters;
-    Values { text: &prepared.text, literals, bind: Some(bind), parameter_types, utf8 }
+    Values { text: &prepared.text, literals: &prepared.literals, bind: Some(bind), parameter_types, utf8 }
 }

@@ -74,7 +74,7 @@ impl Session {
     /// The next message. A client that stops after Execute may wait for a COPY to begin, which needs no Sync: then
     /// there is none.
     async fn next_of_batch(&mut self, last: u8) -> Result<Option<Frame>> {
-        if last != b'E' {
+        if last != b'E' || self.client.has_message()? {
             return self.client.next_message().await.map(Some);
         }
         match tokio::time::timeout(PAUSE, self.client.next_message()).await {

@@ -12,6 +12,7 @@ use super::analysis::Route;
 use super::extended::Pipeline;
 use super::relay::Relaying;
 use super::statements::Prepared;
+use super::worker_statement::WorkerStatement;
 use crate::error::{Error, Result};
 use crate::server::{Message, ServerConnection};
 
@@ -23,7 +24,7 @@ pub(super) struct Flight {
     /// Names whose Parse is under way.
     parsing: VecDeque<String>,
     /// The query of a worker that ran last, for its errors.
-    query: Option<(String, Arc<Prepared>)>,
+    query: Option<(Arc<WorkerStatement>, Arc<Prepared>)>,
     /// Sync went with it.
     synced: bool,
 }
@@ -78,7 +79,7 @@ impl Pipeline {
         }
     }
 
-    pub(super) fn note_query(&mut self, query: String, prepared: Arc<Prepared>) {
+    pub(super) fn note_query(&mut self, query: Arc<WorkerStatement>, prepared: Arc<Prepared>) {
         if let Some(flight) = &mut self.flight {
             flight.query = Some((query, prepared));
         }
@@ -88,11 +89,16 @@ impl Pipeline {
 impl Session {
     /// The flight to a node: the one under way, or a new one after that has landed.
     pub(super) async fn flight(&mut self, group: GroupId) -> Result<&mut Flight> {
+        self.flight_for(group, false).await
+    }
+
+    /// The same for a statement that may write.
+    pub(super) async fn flight_for(&mut self, group: GroupId, writes: bool) -> Result<&mut Flight> {
         if self.pipeline.flight.as_ref().is_some_and(|it| it.group != group) {
             self.land(self.is_in_block()).await?;
         }
         if self.pipeline.flight.is_none() {
-            self.participant_for_statement(group).await?;
+            self.participant_for_statement(group, writes).await?;
         }
         let new = || Flight {
             group,
@@ -260,7 +266,7 @@ impl Session {
 
     fn tell(&mut self, flight: &Flight, message: &Message) {
         let shard = flight.query.as_ref().and_then(|(query, prepared)| match &prepared.analyzed.route {
-            Route::Planned(it) => Some((query.as_str(), &**it, &*prepared.text)),
+            Route::Planned(it) => Some((query.text.as_str(), &**it, &*prepared.text)),
             _ => None,
         });
         self.push_server_error(&message.body, &Relaying { columns: None, shard });
@@ -274,7 +280,7 @@ impl Session {
         self.drain(group).await
     }
 
-    async fn drain(&mut self, group: GroupId) -> Result<()> {
+    pub(super) async fn drain(&mut self, group: GroupId) -> Result<()> {
         loop {
             let message = self.relay_until(group, |tag| matches!(tag, b'N' | b'A')).await?;
             match message.tag {

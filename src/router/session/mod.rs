@@ -26,6 +26,7 @@ mod stale;
 mod start;
 mod state;
 mod statements;
+mod worker_statement;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -42,13 +42,19 @@ impl Session {
         if self.relay.is_within_message() {
             return Ok(None);
         }
-        // ReadyForQuery is spared the trip through a shared buffer: there is one in every turn.
-        if let [b'Z', 0, 0, 0, 5, status, ..] = read[..] {
-            read.advance(6);
-            connection.note(b'Z', &[status]);
-            return Ok(Some(Message { tag: b'Z', body: Bytes::new() }));
+        // What is in every turn is spared the trip through a shared buffer.
+        match read[..] {
+            [b'Z', 0, 0, 0, 5, status, ..] => {
+                read.advance(6);
+                connection.note(b'Z', &[status]);
+                Ok(Some(Message { tag: b'Z', body: Bytes::new() }))
+            }
+            [tag @ (b'1' | b'2' | b'3'), 0, 0, 0, 4, ..] => {
+                read.advance(5);
+                Ok(Some(Message { tag, body: Bytes::new() }))
+            }
+            _ => connection.take_message(),
         }
-        connection.take_message()
     }
 
     /// Reads once from a node; from the coordinator while loopback requests are served.
@@ -96,6 +102,31 @@ impl Session {
                 b'G' => self.relay_copy_in(group, &message.body).await?,
                 other => {
                     return Err(Error::Internal(format!("a server sent a message of type {other} unasked")));
+                }
+            }
+        }
+    }
+
+    /// Takes the answers to Parse and Bind, behind which the columns are told; the error, if there was one.
+    pub(super) async fn take_binding(
+        &mut self,
+        group: GroupId,
+        relaying: &Relaying<'_>,
+    ) -> Result<Option<Refusal>> {
+        let mut parsed = false;
+        loop {
+            let message = self.relay_until(group, |tag| matches!(tag, b'N' | b'A')).await?;
+            match message.tag {
+                b'1' => parsed = true,
+                b'3' => {}
+                b'2' => {
+                    relaying.columns.iter().for_each(|it| it.put(self.client.buffer(), None));
+                    return Ok(None);
+                }
+                b'S' => self.relay_parameter(&message.body),
+                b'E' => return Ok(Some(Refusal { error: message.body, parsed })),
+                other => {
+                    return Err(Error::Internal(format!("a server answered Bind with message {other}")));
                 }
             }
         }
@@ -149,6 +180,13 @@ impl Session {
             }
         }
     }
+}
+
+/// A Parse or Bind that failed.
+pub(super) struct Refusal {
+    pub(super) error: Bytes,
+    /// Parse had succeeded.
+    pub(super) parsed: bool,
 }
 
 /// What is put in the place of a server's own messages.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use howdah_catalog::{Catalog, Distribution, GroupId, TableOid};
 use howdah_pg::hash::{hash_binary_value, hash_text_value};
 use howdah_pg::wire::{Format, frontend};
-use howdah_planner::{KeySource, Piece, ShardKey, SingleShard, Template};
+use howdah_planner::{KeySource, Piece, ShardKey, SingleShard, SlotParameter, Template};
 use howdah_sql::{Literal, quote_identifier};
 
 use crate::error::{Error, Result};
@@ -89,6 +89,9 @@ pub(crate) struct Rendering<'a> {
     pub(crate) shard: usize,
     pub(crate) text: &'a [u8],
     pub(crate) literals: &'a [Literal],
+    /// Literals that become parameters, behind so many of the client's.
+    pub(crate) parameters: &'a [SlotParameter],
+    pub(crate) client_parameters: usize,
     /// `'…'::timestamptz`, where the plan uses time.
     pub(crate) time: Option<&'a str>,
     /// Computed values, as text; `None` is NULL.
@@ -107,6 +110,10 @@ impl Rendering<'_> {
     pub(crate) fn put(&self, piece: &Piece, to: &mut String) -> Result<()> {
         match piece {
             Piece::Text(text) => to.push_str(text),
+            Piece::Literal(slot) if let Some(at) = self.parameters.iter().position(|it| it.slot == *slot) => {
+                // What stands next to a literal need not be parted from it.
+                let _ = write!(to, " ${} ", self.client_parameters + at + 1);
+            }
             Piece::Literal(slot) => {
                 let literal = self.literals.get(*slot).ok_or_else(|| misfit("literal", *slot))?;
                 to.push_str(&String::from_utf8_lossy(literal.text(self.text)));

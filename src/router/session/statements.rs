@@ -8,23 +8,30 @@ use howdah_catalog::GroupId;
 use howdah_pg::wire::frontend::{self, Target};
 use howdah_pg::wire::{ErrorFields, backend};
 use howdah_pg::{SqlState, TypeOid};
+use howdah_sql::Literal;
 
 use super::Session;
 use super::analysis::{Analyzed, Distributed, Route};
 use super::flight::Reply;
 use super::overlay::Environment;
+use super::worker_statement::WorkerStatements;
 use crate::error::{Error, Result};
+use crate::server::Parsing;
 use crate::transaction::Block;
 
 /// A client's prepared statement.
 pub(super) struct Prepared {
     pub(super) text: Bytes,
+    /// Those of the text's shape.
+    pub(super) literals: Arc<[Literal]>,
     pub(super) types: Vec<TypeOid>,
     /// Its name on the coordinator: empty for the unnamed one, else it says what it stands for.
     pub(super) server_name: String,
     pub(super) analyzed: Arc<Analyzed>,
     /// Under which `analyzed` holds.
     pub(super) environment: Environment,
+    /// Those in whose text its literals stand.
+    pub(super) on_workers: WorkerStatements,
 }
 
 impl Prepared {
@@ -32,10 +39,12 @@ impl Prepared {
     pub(super) fn with_plan(&self, plan: Box<Distributed>) -> Self {
         Self {
             text: self.text.clone(),
+            literals: self.literals.clone(),
             types: self.types.clone(),
             server_name: self.server_name.clone(),
             analyzed: Arc::new(self.analyzed.with_plan(plan)),
             environment: self.environment,
+            on_workers: WorkerStatements::default(),
         }
     }
 }
@@ -64,7 +73,15 @@ impl Session {
             true => String::new(),
             false => statement_name(b'c', &environment, &text, &types),
         };
-        let prepared = Arc::new(Prepared { text, types, server_name, analyzed, environment });
+        let prepared = Arc::new(Prepared {
+            literals: self.literals_of(&text),
+            text,
+            types,
+            server_name,
+            analyzed,
+            environment,
+            on_workers: WorkerStatements::default(),
+        });
         if matches!(prepared.analyzed.route, Route::Local | Route::Utility | Route::Copy) {
             self.parse_on_coordinator(&prepared).await?;
             self.pipeline.expect(Reply::Parsed(Bytes::copy_from_slice(parse.statement)));
@@ -75,6 +92,11 @@ impl Session {
         }
         self.statements.insert(Bytes::copy_from_slice(parse.statement), prepared);
         Ok(())
+    }
+
+    fn literals_of(&mut self, text: &[u8]) -> Arc<[Literal]> {
+        self.shape.read(text);
+        self.shape.literals.as_slice().into()
     }
 
     fn check_new_statement(&self, name: &[u8]) -> Result<()> {
@@ -129,7 +151,15 @@ impl Session {
             false => statement_name(b'c', &environment, &prepared.text, &prepared.types),
         };
         let (text, types) = (prepared.text.clone(), prepared.types.clone());
-        let prepared = Arc::new(Prepared { text, types, server_name, analyzed, environment });
+        let prepared = Arc::new(Prepared {
+            literals: self.literals_of(&text),
+            text,
+            types,
+            server_name,
+            analyzed,
+            environment,
+            on_workers: WorkerStatements::default(),
+        });
         self.statements.insert(Bytes::copy_from_slice(name), prepared.clone());
         Ok(prepared)
     }
@@ -146,23 +176,16 @@ impl Session {
             return Ok(());
         }
         let connection = self.on_flight()?;
-        if !name.is_empty() && connection.prepared.touch(name) {
-            return Ok(());
-        }
-        let evicted = match name.is_empty() {
-            true => None,
-            false => connection.prepared.insert(name),
-        };
-        if let Some(evicted) = &evicted {
-            frontend::put_close(connection.buffer(), Target::Statement(evicted.as_bytes()));
-        }
-        frontend::put_parse(connection.buffer(), name.as_bytes(), text, types);
-        if evicted.is_some() {
-            self.pipeline.expect(Reply::Swallow(b'3'));
-        }
-        match name.is_empty() {
-            true => self.pipeline.note_unnamed(prepared),
-            false => self.pipeline.note_parsing(name),
+        if name.is_empty() {
+            frontend::put_parse(connection.buffer(), b"", text, types);
+            self.pipeline.note_unnamed(prepared);
+        } else {
+            match connection.queue_parse(name, text, types) {
+                Parsing::Known => return Ok(()),
+                Parsing::New => {}
+                Parsing::Replaces => self.pipeline.expect(Reply::Swallow(b'3')),
+            }
+            self.pipeline.note_parsing(name);
         }
         self.pipeline.expect(Reply::Swallow(b'1'));
         Ok(())

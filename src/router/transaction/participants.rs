@@ -16,13 +16,15 @@ impl Session {
         self.participant_for(group, Term::Open).await
     }
 
-    /// The same for a statement of one shard group: if it is a transaction by itself, it waits for its turn.
+    /// The same for a statement of one shard group: if it is a transaction by itself, it waits for its turn. One that writes
+    /// does not: most of its time it waits for the disk, together with others.
     pub(crate) async fn participant_for_statement(
         &mut self,
         group: GroupId,
+        writes: bool,
     ) -> Result<&mut ServerConnection> {
         let alone = self.transaction.participants.is_empty() && !self.transaction.is_in_progress();
-        self.participant_for(group, if alone { Term::Statement } else { Term::Open }).await
+        self.participant_for(group, if alone && !writes { Term::Statement } else { Term::Open }).await
     }
 
     async fn participant_for(&mut self, group: GroupId, term: Term) -> Result<&mut ServerConnection> {
