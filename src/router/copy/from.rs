@@ -40,7 +40,7 @@ pub(super) struct CopyFrom {
     computed: Vec<(Column, String)>,
     /// Which of `columns`, or behind them of `computed`, is the distribution column.
     key: usize,
-    shards: BTreeMap<usize, ShardRows>,
+    shards: Vec<ShardRows>,
     pub(super) header_checked: bool,
     /// Without a distribution value, which WHERE may leave out.
     pub(super) unplaced: ShardRows,
@@ -53,7 +53,14 @@ pub(super) struct CopyFrom {
 struct CutRow {
     range: std::ops::Range<usize>,
     line: u64,
-    key: Option<Vec<u8>>,
+    place: Place,
+}
+
+/// Where a row goes, as far as it can be told while rows are cut.
+enum Place {
+    Shard(usize),
+    /// To be asked, or computed first: nothing that every row should pay for.
+    Key(Option<Vec<u8>>),
 }
 
 pub(super) async fn run(session: &mut Session, statement: &CopyStmt, table: &Arc<Table>) -> Result<()> {
@@ -115,7 +122,7 @@ impl CopyFrom {
             condition,
             computed,
             key,
-            shards: BTreeMap::new(),
+            shards: std::iter::repeat_with(ShardRows::default).take(table.shards().len()).collect(),
             header_checked: false,
             unplaced: ShardRows::default(),
             under_way: BTreeMap::new(),
@@ -153,14 +160,13 @@ impl CopyFrom {
         let mut rows = Rows::new(self.layout());
         let mut input = BytesMut::new();
         loop {
+            session.client.take_copy_data(&mut input)?;
+            if input.len() >= PIECE {
+                self.take(session, &mut rows, &mut input, false).await?;
+            }
             let frame = session.client.next_message().await?;
             match frame.tag {
-                b'd' => {
-                    input.extend_from_slice(&frame.body);
-                    if input.len() >= PIECE {
-                        self.take(session, &mut rows, &mut input, false).await?;
-                    }
-                }
+                b'd' => input.extend_from_slice(&frame.body),
                 b'c' => return self.take(session, &mut rows, &mut input, true).await,
                 b'f' => {
                     let reason = String::from_utf8_lossy(&frame.body);
@@ -195,11 +201,8 @@ impl CopyFrom {
             };
             let found = row.map(|row| {
                 let start = row.bytes.as_ptr().addr() - input.as_ptr().addr();
-                let key = match row.distribution {
-                    Field::Null => None,
-                    Field::Value(value) => Some(value.into_owned()),
-                };
-                CutRow { range: start..start + row.bytes.len(), line: row.line, key }
+                let place = self.place(row.distribution);
+                CutRow { range: start..start + row.bytes.len(), line: row.line, place }
             });
             at += used;
             match found {
@@ -214,8 +217,19 @@ impl CopyFrom {
         let computed = self.compute(session, cut.len()).await?;
         for (number, row) in cut.into_iter().enumerate() {
             let width = self.computed.len();
-            self.route(session, &input[row.range], row.key, row.line, &computed[number * width..][..width])
-                .await?;
+            let computed = &computed[number * width..][..width];
+            let shard = match row.place {
+                Place::Shard(shard) => Some(shard),
+                Place::Key(key) => self.shard_of(session, key, row.line, computed).await?,
+            };
+            let rows = match shard {
+                Some(shard) => &mut self.shards[shard],
+                None => &mut self.unplaced,
+            };
+            rows.push(&self.options.format, &input[row.range], computed, row.line);
+            if let Some(shard) = shard.filter(|it| self.shards[*it].is_full()) {
+                self.send(session, shard).await?;
+            }
         }
         input.advance(at);
         Ok(())
@@ -234,46 +248,52 @@ impl CopyFrom {
         Ok(session.coordinator_rows().await?.into_iter().flatten().collect())
     }
 
-    async fn route(
-        &mut self,
+    /// The shard of a row, if its own bytes and the router's hash functions tell.
+    fn place(&self, value: Field<'_>) -> Place {
+        let Field::Value(value) = value else { return Place::Key(None) };
+        let is_given = self.key < self.columns.len();
+        let column = self.table.distribution_column().filter(|_| is_given);
+        let Some(column) = column else { return Place::Key(None) };
+        let key = self.key_value(value, column);
+        match hash(column, &key) {
+            Some(hash) => Place::Shard(self.table.shard_index_for_hash(hash)),
+            None => Place::Key(Some(key.value.into_owned())),
+        }
+    }
+
+    /// The same with all that is known; `None` for a row that WHERE may leave out, having no key.
+    async fn shard_of(
+        &self,
         session: &mut Session,
-        row: &[u8],
         key: Option<Vec<u8>>,
         line: u64,
         computed: &[Option<String>],
-    ) -> Result<()> {
+    ) -> Result<Option<usize>> {
         let key = match self.key.checked_sub(self.columns.len()) {
             Some(index) => computed[index].clone().map(String::into_bytes),
             None => key,
         };
-        if key.is_none() && self.condition.is_some() {
-            self.unplaced.push(&self.options.format, row, computed, line);
-            return Ok(());
-        }
-        let shard = match self.shard(session, key).await {
-            Ok(shard) => shard,
-            Err(error) => return Err(self.at_line(error, line)),
+        let Some(key) = key else {
+            return if self.condition.is_some() {
+                Ok(None)
+            } else {
+                Err(self.at_line(self.null_key(), line))
+            };
         };
-        let rows = self.shards.entry(shard).or_default();
-        rows.push(&self.options.format, row, computed, line);
-        if rows.is_full() { self.send(session, shard).await } else { Ok(()) }
+        let column = self.table.distribution_column().ok_or_else(mismatch)?;
+        let shard = shard_of(session, &self.table, &self.key_value(Cow::Owned(key), column)).await;
+        shard.map(Some).map_err(|error| self.at_line(error, line))
     }
 
-    async fn shard(&self, session: &mut Session, key: Option<Vec<u8>>) -> Result<usize> {
-        let Some(value) = key else { return Err(self.null_key()) };
-        let column = self.table.distribution_column().ok_or_else(mismatch)?;
+    fn key_value<'k>(&self, value: Cow<'k, [u8]>, column: &Column) -> KeyValue<'k> {
         let binary = self.options.format == Format::Binary && self.key < self.columns.len();
         let format = if binary { WireFormat::Binary } else { WireFormat::Text };
-        let key = KeyValue { value: Cow::Owned(value), format, type_oid: key_type(binary, column) };
-        match hash(column, &key) {
-            Some(hash) => Ok(self.table.shard_index_for_hash(hash)),
-            None => shard_of(session, &self.table, &key).await,
-        }
+        KeyValue { value, format, type_oid: key_type(binary, column) }
     }
 
     /// Sends what has gathered for a shard, once its worker has answered enough of what it was sent before.
     async fn send(&mut self, session: &mut Session, shard: usize) -> Result<()> {
-        let Some(rows) = self.shards.get_mut(&shard) else { return Ok(()) };
+        let rows = &mut self.shards[shard];
         let Burst { data, lines } = rows.take(&self.options.format);
         let command = self.command_with(shard, &self.options.for_shard())?;
         let group = self.table.shards()[shard].group;
@@ -362,8 +382,10 @@ impl CopyFrom {
     }
 
     async fn finish(&mut self, session: &mut Session) -> Result<()> {
-        let shards: Vec<usize> = self.shards.iter().filter(|it| !it.1.is_empty()).map(|it| *it.0).collect();
-        for shard in shards {
+        for shard in 0..self.shards.len() {
+            if self.shards[shard].is_empty() {
+                continue;
+            }
             if let Err(error) = self.send(session, shard).await {
                 let _ = self.wait_for_all(session).await;
                 return Err(error);

@@ -4,7 +4,9 @@ use bytes::{BufMut, BytesMut};
 
 use super::format::Format;
 
-/// A burst is sent when it has grown to this size.
+/// A shard's first burst is sent when it has grown to this size, so that the workers have something to do soon; later ones may
+/// be larger, so that they have fewer commands to run.
+const FIRST_BURST: usize = 16 << 10;
 const BURST: usize = 256 << 10;
 
 /// The header of a binary COPY: signature, no flags, no extension.
@@ -15,6 +17,7 @@ pub(super) struct ShardRows {
     data: BytesMut,
     /// For each line that the worker counts, the client's line.
     lines: Vec<u64>,
+    bursts: u32,
 }
 
 /// What a worker was sent.
@@ -62,7 +65,7 @@ impl ShardRows {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.data.len() >= BURST
+        self.data.len() >= BURST.min(FIRST_BURST << self.bursts)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -73,6 +76,7 @@ impl ShardRows {
         if *format == Format::Binary {
             self.data.put_i16(-1);
         }
+        self.bursts = (self.bursts + 1).min(BURST.ilog2());
         Burst { data: self.data.split(), lines: std::mem::take(&mut self.lines) }
     }
 }
