@@ -44,6 +44,11 @@ fn structural(crd: &CustomResourceDefinition) -> Value {
     walk(root, &mut |schema| {
         // What the field is called, and what the type is called in Rust, is no help.
         schema.remove("title");
+        // A null is no value: the API server drops it where there is a default, and refuses it elsewhere.
+        schema.remove("nullable");
+        if let Some(Value::Array(values)) = schema.get_mut("enum") {
+            values.retain(|it| !it.is_null());
+        }
         // `uint32` is schemars' own word.
         if schema.get("format").and_then(Value::as_str).is_some_and(|it| it.starts_with("uint")) {
             schema.remove("format");

@@ -22,7 +22,7 @@ pub(crate) fn conditions(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(crate) fn time(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "string", "format": "date-time", "nullable": true})
+    json_schema!({"type": "string", "format": "date-time"})
 }
 
 pub(crate) fn tolerations(_: &mut SchemaGenerator) -> Schema {

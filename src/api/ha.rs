@@ -2,15 +2,24 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rules;
+
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules::high_availability()))]
 pub struct HighAvailability {
     /// Members per node: 1 is off, 2 as Azure does, 3 a quorum.
+    #[schemars(range(min = 1, max = 9))]
     pub instances: u32,
     pub durability: Durability,
+    /// Standbys that acknowledge each commit; fewer than instances.
+    #[schemars(range(min = 0, max = 8))]
     pub sync_number: u32,
+    /// The label of k8s nodes that tells what fails together.
+    #[schemars(length(min = 1, max = 316), regex(pattern = r"^[-._/a-zA-Z0-9]+$"))]
     pub failure_domain: String,
     pub detection: Detection,
+    #[schemars(range(min = 0, max = 3600))]
     pub switchover_drain_seconds: u32,
 }
 
@@ -37,9 +46,13 @@ pub enum Durability {
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules::detection()))]
 pub struct Detection {
+    #[schemars(range(min = 1, max = 60))]
     pub heartbeat_seconds: u32,
+    #[schemars(range(min = 1, max = 600))]
     pub suspect_after_seconds: u32,
+    #[schemars(range(min = 0, max = 3600))]
     pub failover_delay_seconds: u32,
 }
 

@@ -38,6 +38,7 @@ pub use self::operation::{
 pub use self::pods::{
     AntiAffinity, Monitoring, PersistentVolumeClaimRetention, PodMonitor, RetentionPolicy, Scheduling,
 };
+pub use self::rules::{RESERVED_PARAMETERS, RESERVED_PREFIXES};
 pub use self::server_group_node::{
     Leadership, LeadershipMode, LeadershipPhase, ServerGroupNode, ServerGroupNodeSpec, ServerGroupNodeStatus,
 };

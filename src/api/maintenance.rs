@@ -2,13 +2,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rules;
+
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MaintenanceWindow {
     pub day_of_week: Weekday,
+    /// HH:MM, in the time zone.
+    #[schemars(length(max = 5), regex(pattern = "^([01][0-9]|2[0-3]):[0-5][0-9]$"))]
     pub start_time: String,
+    #[schemars(range(min = 1, max = 1440))]
     pub duration_minutes: u32,
+    /// A name of the IANA time zone database.
     #[serde(default = "utc")]
+    #[schemars(length(min = 1, max = 64), extend("x-kubernetes-validations" = rules::time_zone()))]
     pub time_zone: String,
 }
 
@@ -32,6 +39,7 @@ pub enum Weekday {
 pub struct Update {
     pub primary_method: PrimaryUpdateMethod,
     pub strategy: UpdateStrategy,
+    #[schemars(range(min = 1, max = 64))]
     pub max_unavailable_nodes: u32,
 }
 

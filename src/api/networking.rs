@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::rules;
+
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Networking {
@@ -20,10 +22,14 @@ impl Default for Networking {
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules::service()))]
 pub struct Service {
     #[serde(rename = "type")]
     pub kind: ServiceType,
+    #[schemars(extend("maxProperties" = 64))]
     pub annotations: BTreeMap<String, String>,
+    /// CIDRs that may connect; for type LoadBalancer.
+    #[schemars(length(max = 64), inner(length(max = 49)))]
     pub load_balancer_source_ranges: Vec<String>,
 }
 
@@ -53,11 +59,16 @@ pub enum NetworkPolicyMode {
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules::tls()))]
 pub struct Tls {
     pub mode: TlsMode,
     /// A cert-manager issuer; empty means the group's own CA, rotated by the operator.
     pub issuer_ref: IssuerRef,
+    /// A secret with tls.crt and tls.key for what clients see.
+    #[schemars(length(max = 253), regex(pattern = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"))]
     pub server_secret_name: String,
+    /// 1.2 or 1.3.
+    #[schemars(extend("enum" = ["1.2", "1.3"]))]
     pub min_version: String,
 }
 
@@ -80,8 +91,12 @@ pub enum TlsMode {
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules::issuer()))]
 pub struct IssuerRef {
+    #[schemars(length(max = 253))]
     pub name: String,
+    #[schemars(extend("enum" = ["", "Issuer", "ClusterIssuer"]))]
     pub kind: String,
+    #[schemars(length(max = 253))]
     pub group: String,
 }

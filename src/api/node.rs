@@ -1,15 +1,19 @@
 //! The nodes: coordinator and workers, their size, storage and settings.
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::rules;
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules::coordinator()))]
 pub struct Coordinator {
     /// Sugar for resources: so many cpus, and the memory that the edition gives them. Without it, and without
     /// resources, the pods ask for little and have no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
     pub vcores: Option<u32>,
     pub edition: Edition,
     /// Explicit requests and limits; cpu and memory only where vcores is not set.
@@ -19,6 +23,7 @@ pub struct Coordinator {
     /// Shards on the coordinator too; forced while there are no workers.
     pub hold_shards: bool,
     /// Settings of postgresql.conf of the coordinator only.
+    #[schemars(extend("maxProperties" = 200, "x-kubernetes-validations" = rules::parameters()))]
     pub parameters: Parameters,
 }
 
@@ -37,17 +42,22 @@ impl Default for Coordinator {
 
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules::workers()))]
 pub struct Workers {
+    #[schemars(range(min = 0, max = 256))]
     pub count: u32,
     /// Sugar for resources, as for the coordinator.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1024))]
     pub vcores: Option<u32>,
     pub edition: Edition,
     pub resources: Resources,
     #[serde(deserialize_with = "worker_storage")]
     pub storage: Storage,
     /// Settings of postgresql.conf of the workers only.
+    #[schemars(extend("maxProperties" = 200, "x-kubernetes-validations" = rules::parameters()))]
     pub parameters: Parameters,
+    #[schemars(length(max = 32), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["index"]))]
     pub overrides: Vec<WorkerOverride>,
 }
 
@@ -70,6 +80,7 @@ impl Default for Workers {
 #[serde(rename_all = "camelCase")]
 pub struct WorkerOverride {
     /// Which one: 0 is w0.
+    #[schemars(range(min = 0, max = 255))]
     pub index: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub storage: Option<StorageOverride>,
@@ -87,8 +98,11 @@ pub enum Edition {
 
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules::resources()))]
 pub struct Resources {
+    #[schemars(schema_with = "quantities")]
     pub requests: BTreeMap<String, Scalar>,
+    #[schemars(schema_with = "quantities")]
     pub limits: BTreeMap<String, Scalar>,
 }
 
@@ -96,9 +110,11 @@ pub struct Resources {
 #[serde(rename_all = "camelCase")]
 pub struct Storage {
     /// Grows, never shrinks.
+    #[schemars(length(max = 32), regex(pattern = QUANTITY), extend("x-kubernetes-validations" = rules::size()))]
     pub size: String,
     /// Empty: the cluster's default StorageClass. Immutable.
     #[serde(default)]
+    #[schemars(length(max = 253), extend("x-kubernetes-validations" = rules::immutable()))]
     pub class_name: String,
 }
 
@@ -113,9 +129,27 @@ impl Storage {
 #[serde(rename_all = "camelCase", default)]
 pub struct StorageOverride {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32), regex(pattern = QUANTITY), extend("x-kubernetes-validations" = rules::size()))]
     pub size: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253), extend("x-kubernetes-validations" = rules::immutable()))]
     pub class_name: Option<String>,
+}
+
+/// Kubernetes' quantities, but not negative ones.
+pub(crate) const QUANTITY: &str = r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$";
+
+fn quantities(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "maxProperties": 16,
+        "additionalProperties": {
+            "x-kubernetes-int-or-string": true,
+            "maxLength": 32,
+            "minimum": 0,
+            "pattern": QUANTITY,
+        },
+    })
 }
 
 /// The two kinds of nodes have different default sizes, so that the default cannot be the type's.
@@ -175,7 +209,11 @@ impl JsonSchema for Scalar {
         true
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "x-kubernetes-int-or-string": true })
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "x-kubernetes-int-or-string": true,
+            "maxLength": 1024,
+            "pattern": r"^[^\n\r]*$",
+        })
     }
 }

@@ -18,7 +18,9 @@ pub struct Monitoring {
 #[serde(rename_all = "camelCase", default)]
 pub struct PodMonitor {
     pub enabled: bool,
+    #[schemars(extend("maxProperties" = 64))]
     pub labels: BTreeMap<String, String>,
+    #[schemars(length(max = 16), regex(pattern = "^([0-9]+(ms|s|m|h))+$"))]
     pub interval: String,
 }
 
@@ -34,6 +36,7 @@ pub struct Scheduling {
     pub anti_affinity: AntiAffinity,
     #[schemars(schema_with = "foreign::topology_spread_constraints")]
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    #[schemars(extend("maxProperties" = 64))]
     pub node_selector: BTreeMap<String, String>,
     #[schemars(schema_with = "foreign::tolerations")]
     pub tolerations: Vec<Toleration>,

@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::foreign;
+use crate::{foreign, rules};
 
 /// Which node of which server group.
 #[derive(Clone, CustomResource, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -26,9 +26,12 @@ use crate::foreign;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = rules::immutable()))]
 pub struct ServerGroupNodeSpec {
+    #[schemars(length(min = 1, max = 40))]
     pub server_group: String,
     /// coordinator, w0, w1, …
+    #[schemars(length(max = 63), regex(pattern = "^(coordinator|w[0-9]+)$"))]
     pub node: String,
 }
 

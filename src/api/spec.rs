@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Backup, Bootstrap, Coordinator, HighAvailability, MaintenanceWindow, Monitoring, Networking, Parameters,
-    PersistentVolumeClaimRetention, Resources, Scheduling, ServerGroupStatus, Tls, Update, Workers,
+    PersistentVolumeClaimRetention, Resources, Scheduling, ServerGroupStatus, Tls, Update, Workers, rules,
 };
 
 /// What the server group should be.
@@ -48,23 +48,31 @@ use crate::{
         priority = 1
     ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    validation = crate::rules::name_length()
+    validation = rules::name_length(),
+    validation = rules::name_form(),
+    validation = rules::version_of_the_data()
 )]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-validations" = rules::spec()))]
 pub struct ServerGroupSpec {
     /// Major version of PostgreSQL, 15 to 18. Empty: the image's, or the newest found by the local driver.
     /// It never goes down.
+    #[schemars(length(max = 2), regex(pattern = "^(1[5-8])?$"), extend("x-kubernetes-validations" = rules::version()))]
     pub postgres_version: String,
     /// Any image with that PostgreSQL; empty means the operator's default.
+    #[schemars(length(max = 512), regex(pattern = r"^\S*$"))]
     pub image: String,
     /// The database of the applications. Immutable.
+    #[schemars(length(min = 1, max = 63), extend("x-kubernetes-validations" = rules::database()))]
     pub database: String,
     /// The administrator's role, not a superuser. Immutable.
+    #[schemars(length(min = 1, max = 63), extend("x-kubernetes-validations" = rules::admin_user()))]
     pub admin_user: String,
     pub admin_password_secret_ref: PasswordSecretRef,
     pub coordinator: Coordinator,
     pub workers: Workers,
     /// Settings of postgresql.conf on all nodes; replication, ssl and archive settings are reserved.
+    #[schemars(extend("maxProperties" = 200, "x-kubernetes-validations" = rules::parameters()))]
     pub parameters: Parameters,
     pub high_availability: HighAvailability,
     pub rebalance: Rebalance,
@@ -73,7 +81,9 @@ pub struct ServerGroupSpec {
     pub tls: Tls,
     pub backup: Backup,
     /// How the first data come to be. Immutable.
+    #[schemars(extend("x-kubernetes-validations" = rules::immutable()))]
     pub bootstrap: Bootstrap,
+    #[schemars(length(max = 14))]
     pub maintenance_windows: Vec<MaintenanceWindow>,
     pub update: Update,
     pub monitoring: Monitoring,
@@ -133,7 +143,9 @@ impl Default for ServerGroupSpec {
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct PasswordSecretRef {
+    #[schemars(length(max = 253), regex(pattern = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$"))]
     pub name: String,
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
     pub key: String,
 }
 
@@ -148,7 +160,9 @@ impl Default for PasswordSecretRef {
 pub struct Rebalance {
     pub policy: RebalancePolicy,
     pub strategy: RebalanceStrategy,
+    #[schemars(range(min = 0, max = 100))]
     pub threshold_percent: u32,
+    #[schemars(range(min = 1, max = 64))]
     pub max_parallel_moves: u32,
     pub only_in_maintenance_window: bool,
 }
@@ -183,6 +197,7 @@ pub enum RebalanceStrategy {
 #[serde(rename_all = "camelCase", default)]
 pub struct Router {
     /// Routers beside the one in the coordinator's pods.
+    #[schemars(range(min = 0, max = 100))]
     pub replicas: u32,
     pub resources: Resources,
     pub pool: Pool,
@@ -204,9 +219,12 @@ impl Default for Router {
 #[serde(rename_all = "camelCase", default)]
 pub struct Pool {
     /// Server connections per node that one router may hold.
+    #[schemars(range(min = 1, max = 10_000))]
     pub default_pool_size: u32,
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub max_client_connections: u32,
     /// How long statements wait for a node that fails over before they fail.
+    #[schemars(range(min = 0, max = 300))]
     pub failover_buffer_seconds: u32,
 }
 

@@ -18,6 +18,7 @@ pub struct ServerGroupStatus {
     pub endpoint: Option<String>,
     /// The version that the coordinator's PostgreSQL reports.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub postgres_version: Option<String>,
     /// Selects the workers' pods, for the scale subresource.
     #[serde(skip_serializing_if = "Option::is_none")]

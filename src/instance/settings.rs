@@ -60,7 +60,7 @@ const DEFAULTS: [(&str, &str); 9] = [
 ];
 
 /// Set by the instance manager, or relied upon by the router.
-const RESERVED: [&str; 24] = [
+pub const RESERVED: [&str; 24] = [
     "port",
     "listen_addresses",
     "unix_socket_directories",
@@ -86,7 +86,7 @@ const RESERVED: [&str; 24] = [
     "fsync",
     "full_page_writes",
 ];
-const RESERVED_PREFIXES: [&str; 5] = ["ssl", "archive_", "recovery_", "howdah.", "krb_"];
+pub const RESERVED_PREFIXES: [&str; 5] = ["ssl", "archive_", "recovery_", "howdah.", "krb_"];
 
 #[cfg(test)]
 mod tests {

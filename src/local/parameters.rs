@@ -22,3 +22,15 @@ pub(crate) fn settings(spec: &ServerGroupSpec, node: NodeName) -> BTreeMap<Strin
     let layers = spec.parameters.iter().chain(own);
     settings::layered(layers.map(|(name, value)| (name.as_str(), value.0.as_str())))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The CRD's rules name what an API server refuses, and cannot ask us.
+    #[test]
+    fn the_crd_reserves_the_same_settings() {
+        assert_eq!(howdah_api::RESERVED_PARAMETERS, settings::RESERVED);
+        assert_eq!(howdah_api::RESERVED_PREFIXES, settings::RESERVED_PREFIXES);
+    }
+}
