@@ -88,7 +88,8 @@ impl KnownSettings {
 pub(crate) fn refusal(settings: &Settings, message: &str) -> SettingsError {
     let named = |it: &&String| message.contains(&format!("\"{it}\""));
     // "invalid value for parameter "work_mem": "8XB" in file "/var/…/howdah.conf" line 9": nobody knows that file.
-    let error = message.split(" in file \"").next().unwrap_or(message).trim();
+    let error = message.split(" in file \"").next().unwrap_or(message);
+    let error = error.trim_start_matches("invalid PostgreSQL configuration: ").trim();
     SettingsError {
         settings_hash: settings::hash(settings),
         parameter: settings.keys().find(named).cloned(),

@@ -8,6 +8,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use howdah_group::NodeName;
+use howdah_instance::pods::{COORDINATOR_NAME, ROUTER_NAME};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
@@ -35,10 +36,17 @@ impl Pki {
         DirBuilder::new().mode(0o700).recursive(true).create(dir).map_err(Error::file(dir))?;
         let pki = Self { dir: dir.to_owned() };
         let ca = pki.authority(group)?;
-        pki.issue(&ca, "router-server", &ExtendedKeyUsagePurpose::ServerAuth)?;
-        pki.issue(&ca, "router-client", &ExtendedKeyUsagePurpose::ClientAuth)?;
+        let (server, client) = (ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth);
+        pki.issue(&ca, "router-server", "router-server", &[server.clone()])?;
+        pki.issue(&ca, "router-client", ROUTER_NAME, &[server.clone(), client.clone()])?;
         for node in nodes {
-            pki.issue(&ca, &node.to_string(), &ExtendedKeyUsagePurpose::ServerAuth)?;
+            let name = node.to_string();
+            match node {
+                NodeName::Coordinator => {
+                    pki.issue(&ca, &name, COORDINATOR_NAME, &[server.clone(), client.clone()])?;
+                }
+                NodeName::Worker(_) => pki.issue(&ca, &name, &name, &[server.clone()])?,
+            }
         }
         Ok(pki)
     }
@@ -71,16 +79,17 @@ impl Pki {
         &self,
         ca: &Issuer<'_, KeyPair>,
         name: &str,
-        purpose: &ExtendedKeyUsagePurpose,
+        common_name: &str,
+        purposes: &[ExtendedKeyUsagePurpose],
     ) -> Result<(), Error> {
         let files = self.identity(name);
         if files.certificate.exists() {
             return Ok(());
         }
-        let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
+        let names = ["localhost", "127.0.0.1", "::1", common_name].map(String::from);
         let mut params = CertificateParams::new(names).map_err(failed)?;
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages.push(purpose.clone());
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.extended_key_usages.extend_from_slice(purposes);
         params.key_usages.push(KeyUsagePurpose::DigitalSignature);
         params.use_authority_key_identifier_extension = true;
         let key = KeyPair::generate().map_err(failed)?;

@@ -2,8 +2,9 @@
 
 use howdah_catalog::GroupId;
 use howdah_pg::SqlState;
-use howdah_pg::scram::{ChannelBinding, Exchange, NONCE, ScramError, Secret};
+use howdah_pg::scram::{Exchange, NONCE, ScramError, Secret};
 use howdah_pg::wire::{backend, frontend};
+use howdah_tls::names;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::client::Client;
@@ -20,15 +21,15 @@ struct Role {
 }
 
 /// Sees that the client is who it says, up to AuthenticationOk in the output buffer.
-pub(crate) async fn authenticate(
-    client: &mut Client,
-    user: &str,
-    binding: &ChannelBinding,
-    router: &Router,
-) -> Result<()> {
+pub(crate) async fn authenticate(client: &mut Client, user: &str, router: &Router) -> Result<()> {
+    // The TLS handshake has shown that it is a certificate of the group's own CA.
+    if user == router.config.superuser && client.common_name().as_deref() == Some(names::OPERATOR) {
+        backend::put_authentication_ok(client.buffer());
+        return Ok(());
+    }
     let role = find_role(user, router).await?;
     let secret = secret_of(user, role.as_ref(), router);
-    exchange(client, user, secret, binding).await?;
+    exchange(client, user, secret).await?;
     if !role.is_some_and(|it| it.can_login) {
         let message = format!("role \"{user}\" is not permitted to log in");
         return Err(fatal(SqlState::INVALID_AUTHORIZATION_SPECIFICATION, message));
@@ -50,7 +51,8 @@ fn secret_of(user: &str, role: Option<&Role>, router: &Router) -> Secret {
     }
 }
 
-async fn exchange(client: &mut Client, user: &str, secret: Secret, binding: &ChannelBinding) -> Result<()> {
+async fn exchange(client: &mut Client, user: &str, secret: Secret) -> Result<()> {
+    let binding = &client.binding.clone();
     backend::put_authentication_sasl(client.buffer(), binding.mechanisms());
     client.flush().await?;
     let body = password_message(client).await?;

@@ -69,16 +69,22 @@ impl CancelRegistry {
             Some((expected, targets)) if equal(&expected.secret, &key.secret) => targets.clone(),
             _ => return,
         };
-        let sends = targets.claim().into_iter().map(|(address, key)| async move {
-            if let Err(error) = send(connector, &address, &key).await {
-                tracing::warn!(host = %address.host, port = address.port, %error, "could not send a cancel");
-            }
-        });
-        futures::future::join_all(sends).await;
+        cancel_each([targets], connector).await;
+    }
+
+    /// Sends cancels to all that any session uses.
+    pub(crate) async fn cancel_all(&self, connector: &Connector) {
+        let targets: Vec<_> = lock(&self.sessions).values().map(|it| it.1.clone()).collect();
+        cancel_each(targets, connector).await;
     }
 }
 
 impl CancelRegistry {
+    /// How many sessions there are.
+    pub(crate) fn count(&self) -> usize {
+        lock(&self.sessions).len()
+    }
+
     /// Whether there are sessions that could wait for each other on different nodes.
     pub(crate) fn may_deadlock(&self) -> bool {
         let sessions = lock(&self.sessions);
@@ -155,6 +161,16 @@ impl Drop for CancelLease {
     fn drop(&mut self) {
         lock(&self.registry.sessions).remove(&self.key.pid);
     }
+}
+
+async fn cancel_each(targets: impl IntoIterator<Item = Arc<CancelTargets>>, connector: &Connector) {
+    let claimed = targets.into_iter().flat_map(|it| it.claim());
+    let sends = claimed.map(|(address, key)| async move {
+        if let Err(error) = send(connector, &address, &key).await {
+            tracing::warn!(host = %address.host, port = address.port, %error, "could not send a cancel");
+        }
+    });
+    futures::future::join_all(sends).await;
 }
 
 pub(crate) async fn send(

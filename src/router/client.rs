@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 
 use bytes::{Buf, BytesMut};
+use howdah_pg::scram::ChannelBinding;
 use howdah_pg::wire::{ErrorFields, HEADER, backend, frames, frontend};
 
 use crate::duplex::{Duplex, Frame};
 use crate::error::{Error, Result};
+use crate::stream::Stream;
 
 /// What is sent to a client waits in a buffer until the turn ends or the buffer is full; a slow client
 /// therefore slows down whoever produces its rows.
 pub(crate) struct Client {
     pub(crate) duplex: Duplex,
+    /// What it may bind its authentication to.
+    pub(crate) binding: ChannelBinding,
     /// What the client believes of `server_encoding`, `TimeZone`, …
     known_parameters: BTreeMap<String, String>,
     /// What waited to be sent when a result began to be kept back.
@@ -32,12 +36,16 @@ const HIGH_WATER: usize = 64 << 10;
 const MAX_HELD: usize = 256 << 20;
 
 impl Client {
-    pub(crate) fn new(duplex: Duplex) -> Self {
-        Self { duplex, known_parameters: BTreeMap::new(), before_hold: None, sent: 0 }
+    pub(crate) fn new(duplex: Duplex, binding: ChannelBinding) -> Self {
+        Self { duplex, binding, known_parameters: BTreeMap::new(), before_hold: None, sent: 0 }
     }
 
-    pub(crate) fn is_tls(&self) -> bool {
-        self.duplex.stream().is_tls()
+    /// The name in the certificate that it has shown.
+    pub(crate) fn common_name(&self) -> Option<String> {
+        match self.duplex.stream() {
+            Stream::Accepted(stream) => howdah_tls::common_name(stream.get_ref().1.peer_certificates()),
+            _ => None,
+        }
     }
 
     /// Moves the data of CopyData messages that are here, which may be as small as one row.

@@ -25,9 +25,25 @@ pub struct RouterConfig {
     /// Where `howdah instance` delivers the loopback connections of live tables.
     #[serde(default)]
     pub loopback_socket: Option<PathBuf>,
+    /// Where the instance of a coordinator in another pod delivers them, by TLS in which both ends show certificates: the
+    /// router that of `node_tls`, the instance the coordinator's.
+    #[serde(default)]
+    pub loopback_listen: Option<SocketAddr>,
     /// How the router proves itself to nodes that it reaches over TCP.
     #[serde(default)]
     pub node_tls: Option<NodeTls>,
+    /// The group's certificate authority: whoever shows the operator's certificate of it is the superuser, without password.
+    #[serde(default)]
+    pub client_ca: Option<PathBuf>,
+    /// Refuse clients that do not ask for TLS.
+    #[serde(default)]
+    pub require_tls: bool,
+    /// Plain HTTP: `/livez`, `/readyz`, `/metrics`.
+    #[serde(default)]
+    pub probes: Option<SocketAddr>,
+    /// How long transactions may go on once the router was asked to stop.
+    #[serde(default = "shutdown_grace", with = "seconds")]
+    pub shutdown_grace: Duration,
     #[serde(default)]
     pub pool: PoolConfig,
     #[serde(default)]
@@ -45,7 +61,7 @@ pub struct NodeAddress {
     pub port: u16,
 }
 
-/// PEM files.
+/// PEM files; replaced ones count for new connections.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerTls {
@@ -133,6 +149,10 @@ impl Default for Limits {
 
 fn default_cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+fn shutdown_grace() -> Duration {
+    Duration::from_secs(5)
 }
 
 fn default_superuser() -> String {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -11,17 +10,18 @@ use tokio_rustls::TlsConnector;
 
 use crate::config::NodeAddress;
 use crate::stream::Stream;
+use crate::tls::Nodes;
 
 pub(crate) const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 #[derive(Clone)]
 pub(crate) struct Connector {
-    tls: Option<TlsConnector>,
+    tls: Option<Nodes>,
 }
 
 impl Connector {
-    pub(crate) fn new(tls: Option<Arc<rustls::ClientConfig>>) -> Self {
-        Self { tls: tls.map(TlsConnector::from) }
+    pub(crate) fn new(tls: Option<Nodes>) -> Self {
+        Self { tls }
     }
 
     pub(crate) async fn connect(&self, address: &NodeAddress) -> io::Result<Stream> {
@@ -37,6 +37,7 @@ impl Connector {
             return Err(io::Error::other("the node does not offer TLS"));
         }
         let name = ServerName::try_from(address.host.clone()).map_err(io::Error::other)?;
+        let tls = TlsConnector::from(tls.current().as_ref().clone());
         Ok(Stream::Connected(Box::new(tls.connect(name, stream).await?)))
     }
 }

@@ -27,7 +27,8 @@ pub(crate) struct Control {
     pub(crate) defaults: Arc<Defaults>,
 }
 
-/// A notification may be lost with its connection; the version is looked at this often besides.
+/// A notification may be lost with its connection; the version is looked at this often besides. A coordinator that is no
+/// coordinator yet notifies nobody.
 const POLL: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(200);
 
@@ -49,10 +50,16 @@ impl Control {
     }
 
     pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut said = String::new();
         while !shutdown.is_cancelled() {
             tokio::select! {
                 result = self.follow() => if let Err(error) = result {
-                    tracing::warn!(%error, "the control connection ended");
+                    // A coordinator that is not there yet is asked often, and need not be told of each time.
+                    let error = error.to_string();
+                    if said != error {
+                        tracing::warn!(%error, "no control connection to the coordinator");
+                        said = error;
+                    }
                 },
                 () = shutdown.cancelled() => return,
             }
@@ -73,7 +80,8 @@ impl Control {
                 continue;
             }
             // Whatever comes now came because something changed; a burst is one reload.
-            match tokio::time::timeout(POLL, connection.next_message()).await {
+            let poll = if self.catalog.borrow().version() == CatalogVersion(0) { RETRY } else { POLL };
+            match tokio::time::timeout(poll, connection.next_message()).await {
                 Ok(message) => drop(message?),
                 Err(_) => continue,
             }

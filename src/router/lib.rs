@@ -24,6 +24,7 @@ mod execution;
 mod executor;
 mod listener;
 mod loopback;
+mod probes;
 mod router;
 mod run;
 mod session;

@@ -10,31 +10,31 @@ use howdah_pg::wire::{ErrorFields, backend};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::cores::{CoreId, Cores};
 use crate::error::{Error, Result};
 use crate::router::Router;
 use crate::session;
-use crate::startup::{self, Accepted};
+use crate::startup::{self, Accepted, Requires};
+use crate::tls::{ClientSide, Clients};
 
 pub(crate) struct Listener {
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Clients>,
     router: Arc<Router>,
     /// Clients of all listeners together.
     clients: Arc<Semaphore>,
     cores: Arc<Cores>,
 }
 
-/// How long statements under way may go on once the router was asked to stop.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long sessions may take to end once their statements have been cancelled.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 impl Listener {
     pub(crate) async fn bind(
         address: SocketAddr,
-        tls: Option<TlsAcceptor>,
+        tls: Option<Clients>,
         router: Arc<Router>,
         clients: Arc<Semaphore>,
         cores: Arc<Cores>,
@@ -60,8 +60,13 @@ impl Listener {
             }
         }
         drop(self.listener);
-        let ended = async { while sessions.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, ended).await.is_err() {
+        let grace = self.router.config.shutdown_grace;
+        if tokio::time::timeout(grace, all_ended(&mut sessions)).await.is_ok() {
+            return;
+        }
+        self.router.deadline.cancel();
+        self.router.cancels.cancel_all(self.router.pools.connector()).await;
+        if tokio::time::timeout(FAREWELL, all_ended(&mut sessions)).await.is_err() {
             sessions.shutdown().await;
         }
     }
@@ -73,7 +78,8 @@ impl Listener {
 
     /// Hands a client over to one of the cores.
     fn spawn(&self, stream: std::net::TcpStream, sessions: &mut JoinSet<()>) {
-        let (tls, router, clients) = (self.tls.clone(), self.router.clone(), self.clients.clone());
+        let (router, clients) = (self.router.clone(), self.clients.clone());
+        let tls = self.tls.as_ref().map(|it| it.current());
         let seat = self.cores.seat();
         let runtime = seat.runtime();
         let session = async move {
@@ -86,9 +92,13 @@ impl Listener {
     }
 }
 
+async fn all_ended(sessions: &mut JoinSet<()>) {
+    while sessions.join_next().await.is_some() {}
+}
+
 async fn serve(
     stream: std::net::TcpStream,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Arc<ClientSide>>,
     router: Arc<Router>,
     clients: &Semaphore,
     core: CoreId,
@@ -96,7 +106,9 @@ async fn serve(
     let stream = TcpStream::from_std(stream).map_err(Error::ClientGone)?;
     stream.set_nodelay(true).map_err(Error::ClientGone)?;
     let timeout = router.config.limits.authentication_timeout;
-    let accepted = tokio::time::timeout(timeout, startup::accept(stream, tls.as_ref())).await;
+    let requires = if router.config.require_tls { Requires::Tls } else { Requires::Nothing };
+    let accepted = tokio::time::timeout(timeout, startup::accept(stream, tls.as_deref(), requires)).await;
+    drop(tls);
     let (mut client, wishes) = match accepted {
         Err(_) => return Err(Error::ClientGone(io::ErrorKind::TimedOut.into())),
         Ok(Err(error)) => return Err(error),

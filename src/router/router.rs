@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use howdah_catalog::{Catalog, CatalogVersion, GroupId};
-use howdah_pg::scram::ChannelBinding;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -37,10 +36,11 @@ pub(crate) struct Router {
     pub(crate) readers: KnownReaders,
     /// Keeps the mock salts of unknown roles the same from try to try.
     pub(crate) mock_nonce: [u8; 32],
-    /// What a client within TLS may bind its authentication to.
-    pub(crate) channel_binding: ChannelBinding,
     pub(crate) sessions: AtomicU64,
+    /// No transaction begins any more.
     pub(crate) shutdown: CancellationToken,
+    /// Nor does one go on: the time of [`RouterConfig::shutdown_grace`] is over.
+    pub(crate) deadline: CancellationToken,
 }
 
 impl Router {

@@ -4,15 +4,23 @@ use std::{io, mem};
 
 use bytes::Buf;
 use howdah_pg::SqlState;
+use howdah_pg::scram::ChannelBinding;
 use howdah_pg::wire::startup::{self, SessionStartup, Startup};
-use howdah_pg::wire::{CancelKey, ErrorFields, MAX_MESSAGE, backend};
+use howdah_pg::wire::{CancelKey, ErrorFields, Field, MAX_MESSAGE, backend};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
 
 use crate::client::Client;
 use crate::duplex::Duplex;
 use crate::error::{Error, Result};
 use crate::stream::Stream;
+use crate::tls::ClientSide;
+
+/// What a client must do before anything else.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Requires {
+    Tls,
+    Nothing,
+}
 
 pub(crate) enum Accepted {
     Session(Box<Client>, Wishes),
@@ -28,7 +36,11 @@ pub(crate) struct Wishes {
     pub(crate) settings: Vec<(String, String)>,
 }
 
-pub(crate) async fn accept(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Result<Accepted> {
+pub(crate) async fn accept(
+    stream: TcpStream,
+    tls: Option<&ClientSide>,
+    requires: Requires,
+) -> Result<Accepted> {
     let mut duplex = Duplex::new(Stream::Tcp(stream), MAX_MESSAGE);
     let (mut asked_tls, mut asked_gss) = (false, false);
     loop {
@@ -42,7 +54,16 @@ pub(crate) async fn accept(stream: TcpStream, tls: Option<&TlsAcceptor>) -> Resu
             First::Ssl => return Err(refuse(&mut duplex, &unsupported(1234, 5679)).await),
             First::GssEnc => return Err(refuse(&mut duplex, &unsupported(1234, 5680)).await),
             First::Cancel(key) => return Ok(Accepted::Cancel(key)),
-            First::Session(wishes) => return Ok(Accepted::Session(Box::new(Client::new(duplex)), wishes)),
+            First::Session(_) if requires == Requires::Tls && !duplex.stream().is_tls() => {
+                return Err(refuse(&mut duplex, &unencrypted()).await);
+            }
+            First::Session(wishes) => {
+                let binding = match tls.filter(|_| duplex.stream().is_tls()) {
+                    Some(tls) => tls.binding.clone(),
+                    None => ChannelBinding::Unavailable,
+                };
+                return Ok(Accepted::Session(Box::new(Client::new(duplex, binding)), wishes));
+            }
         }
     }
 }
@@ -150,9 +171,9 @@ fn negotiate_version(startup: &SessionStartup<'_>, to: &mut bytes::BytesMut) {
     }
 }
 
-async fn encrypt(mut duplex: Duplex, tls: Option<&TlsAcceptor>) -> Result<Duplex> {
+async fn encrypt(mut duplex: Duplex, tls: Option<&ClientSide>) -> Result<Duplex> {
     nothing_follows(&mut duplex, "SSL").await?;
-    let Some(acceptor) = tls.filter(|_| !duplex.stream().is_tls()) else {
+    let Some(tls) = tls.filter(|_| !duplex.stream().is_tls()) else {
         answer(&mut duplex, b'N').await?;
         return Ok(duplex);
     };
@@ -160,7 +181,7 @@ async fn encrypt(mut duplex: Duplex, tls: Option<&TlsAcceptor>) -> Result<Duplex
     let Stream::Tcp(stream) = duplex.into_stream() else {
         return Err(Error::Internal("a client is reached by TCP".to_owned()));
     };
-    let stream = acceptor.accept(stream).await.map_err(Error::ClientGone)?;
+    let stream = tls.acceptor.accept(stream).await.map_err(Error::ClientGone)?;
     Ok(Duplex::new(Stream::Accepted(Box::new(stream)), MAX_MESSAGE))
 }
 
@@ -176,6 +197,13 @@ async fn nothing_follows(duplex: &mut Duplex, what: &str) -> Result<()> {
 fn unsupported(major: u16, minor: u16) -> Error {
     let message = format!("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.0");
     fatal(SqlState::FEATURE_NOT_SUPPORTED, message)
+}
+
+fn unencrypted() -> Error {
+    let code = SqlState::INVALID_AUTHORIZATION_SPECIFICATION;
+    let mut fields = ErrorFields::fatal(code, "this server group accepts only connections with TLS");
+    fields.set(Field::Hint, "Connect with sslmode=require, or a stricter one.");
+    Error::Fatal(Box::new(fields))
 }
 
 async fn answer(duplex: &mut Duplex, letter: u8) -> Result<()> {

@@ -1,60 +1,58 @@
-//! TLS configurations from PEM files: the router as a server for clients, and as a client of nodes.
+//! The router's certificates: as a server for clients, for the coordinator's loopback, and as a client of nodes.
+//!
+//! Files that are replaced count for connections that begin afterwards.
 
-use std::fs::File;
-use std::io::{self, BufReader};
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use howdah_pg::scram::{ChannelBinding, server_end_point};
+use howdah_tls::{Identity, Reloading};
+use rustls::{ClientConfig, ServerConfig};
+use tokio_rustls::TlsAcceptor;
 
-use crate::config::{NodeTls, ServerTls};
+use crate::config::{NodeTls, RouterConfig, ServerTls};
 
-pub(crate) fn server(files: &ServerTls) -> io::Result<Arc<ServerConfig>> {
-    let config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_no_client_auth()
-        .with_single_cert(certificates(&files.certificate)?, key(&files.key)?)
-        .map_err(io::Error::other)?;
-    Ok(Arc::new(config))
+/// What a client gets to see.
+pub(crate) struct ClientSide {
+    pub(crate) acceptor: TlsAcceptor,
+    /// What a client may bind its authentication to.
+    pub(crate) binding: ChannelBinding,
 }
 
-pub(crate) fn client(files: &NodeTls) -> io::Result<Arc<ClientConfig>> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(&files.ca)? {
-        roots.add(certificate).map_err(io::Error::other)?;
-    }
-    let config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_client_auth_cert(certificates(&files.certificate)?, key(&files.key)?)
-        .map_err(io::Error::other)?;
-    Ok(Arc::new(config))
+pub(crate) type Clients = Arc<Reloading<ClientSide>>;
+pub(crate) type Nodes = Arc<Reloading<Arc<ClientConfig>>>;
+pub(crate) type Loopback = Arc<Reloading<Arc<ServerConfig>>>;
+
+pub(crate) fn for_clients(config: &RouterConfig) -> io::Result<Option<Clients>> {
+    let Some(ServerTls { certificate, key }) = config.tls.clone() else { return Ok(None) };
+    let ca = config.client_ca.clone();
+    let files = [certificate.clone(), key.clone()].into_iter().chain(ca.clone());
+    let load = move || {
+        let identity = Identity::new(&certificate, &key);
+        let server = match &ca {
+            Some(ca) => howdah_tls::server_with_known_clients(ca, identity)?,
+            None => howdah_tls::server(identity)?,
+        };
+        let binding = server_end_point(&identity.leaf()?);
+        let binding = binding.map_or(ChannelBinding::Unavailable, ChannelBinding::ServerEndPoint);
+        Ok(ClientSide { acceptor: TlsAcceptor::from(Arc::new(server)), binding })
+    };
+    Ok(Some(Arc::new(Reloading::new(files, load)?)))
 }
 
-/// The certificate that clients see, in DER.
-pub(crate) fn leaf(files: &ServerTls) -> io::Result<Option<CertificateDer<'static>>> {
-    Ok(certificates(&files.certificate)?.into_iter().next())
+pub(crate) fn for_nodes(config: &RouterConfig) -> io::Result<Option<Nodes>> {
+    let Some(NodeTls { ca, certificate, key }) = config.node_tls.clone() else { return Ok(None) };
+    let files = [ca.clone(), certificate.clone(), key.clone()];
+    let load = move || howdah_tls::client(&ca, Identity::new(&certificate, &key)).map(Arc::new);
+    Ok(Some(Arc::new(Reloading::new(files, load)?)))
 }
 
-/// Named here because a process may have several providers and then has no default.
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
-}
-
-fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    rustls_pemfile::certs(&mut open(path)?).collect()
-}
-
-fn key(path: &Path) -> io::Result<PrivateKeyDer<'static>> {
-    rustls_pemfile::private_key(&mut open(path)?)?
-        .ok_or_else(|| io::Error::other(format!("{} holds no private key", path.display())))
-}
-
-fn open(path: &Path) -> io::Result<BufReader<File>> {
-    let file = File::open(path);
-    file.map(BufReader::new)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+pub(crate) fn for_loopback(config: &RouterConfig) -> io::Result<Loopback> {
+    let Some(NodeTls { ca, certificate, key }) = config.node_tls.clone() else {
+        return Err(io::Error::other("loopback_listen needs node_tls"));
+    };
+    let files = [ca.clone(), certificate.clone(), key.clone()];
+    let load =
+        move || howdah_tls::server_for_clients_of(&ca, Identity::new(&certificate, &key)).map(Arc::new);
+    Ok(Arc::new(Reloading::new(files, load)?))
 }

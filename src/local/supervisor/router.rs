@@ -96,6 +96,7 @@ fn config(plan: &Plan) -> serde_json::Value {
         "node_tls": {"ca": plan.pki.ca(), "certificate": client.certificate, "key": client.key},
         "pool": {"max_per_node": pool.default_pool_size, "busy_per_node": busy_per_node()},
         "limits": {"clients": pool.max_client_connections},
+        "shutdown_grace": 1,
     })
 }
 

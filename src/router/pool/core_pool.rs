@@ -53,6 +53,11 @@ impl Pool {
         }
     }
 
+    /// Of this kind, on all cores together.
+    pub(super) fn count_open(&self) -> usize {
+        self.quota.count_open()
+    }
+
     pub(super) fn take_or_wait(
         self: &Arc<Self>,
         term: Term,

@@ -10,7 +10,7 @@ mod lender;
 mod loan;
 mod quota;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -196,6 +196,16 @@ impl Pools {
         for pool in self.pools.read().unwrap_or_else(PoisonError::into_inner).values().flatten() {
             pool.reap(self.config.idle_timeout);
         }
+    }
+
+    /// How many connections are open to each node.
+    pub(crate) fn open_connections(&self) -> BTreeMap<GroupId, usize> {
+        let mut open = BTreeMap::new();
+        // The pools of one kind share their count.
+        for (key, pools) in self.pools.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            *open.entry(key.group).or_default() += pools.first().map_or(0, |it| it.count_open());
+        }
+        open
     }
 
     /// Where a node is that is being added.

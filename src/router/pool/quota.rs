@@ -34,6 +34,10 @@ impl Quota {
         self.open.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
 
+    pub(super) fn count_open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+
     pub(super) fn is_used_up(&self) -> bool {
         self.max <= self.open.load(Ordering::SeqCst)
     }

@@ -49,7 +49,7 @@ use crate::router::Router;
 use crate::server::{Draws, Message, SequenceMemory, ServerConnection};
 use crate::settings::Settings;
 use crate::startup::fatal;
-use crate::transaction::Transaction;
+use crate::transaction::{Block, Transaction};
 
 use self::block::Marks;
 use self::extended::Pipeline;
@@ -117,7 +117,10 @@ pub(crate) struct Session {
     /// Where in a message the relay is.
     relay: Relay,
     cancel: CancelLease,
+    /// The router stops: no transaction begins any more.
     shutdown: CancellationToken,
+    /// Nor does one go on.
+    deadline: CancellationToken,
 }
 
 impl Session {
@@ -234,10 +237,14 @@ impl Session {
     /// Waits for the client, and for what a pinned backend has to say meanwhile.
     async fn next_request(&mut self) -> Result<Frame> {
         loop {
+            let end = match self.transaction.block() {
+                Block::None => &self.shutdown,
+                _ => &self.deadline,
+            };
             tokio::select! {
                 biased;
                 frame = self.client.next_message() => return frame,
-                () = self.shutdown.cancelled() => return Err(Error::ShuttingDown),
+                () = end.cancelled() => return Err(Error::ShuttingDown),
                 message = pin::spontaneous(&mut self.pinned) => self.relay_spontaneous(message).await?,
             }
         }

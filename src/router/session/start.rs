@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use howdah_catalog::GroupId;
 use howdah_pg::SqlState;
-use howdah_pg::scram::ChannelBinding;
 use howdah_pg::wire::backend;
 use tokio::sync::mpsc;
 
@@ -23,7 +22,8 @@ use crate::transaction::Transaction;
 /// The whole life of a session, from the client's startup packet on.
 pub(crate) async fn run(mut client: Client, wishes: Wishes, router: Arc<Router>, core: CoreId) -> Result<()> {
     let timeout = router.config.limits.authentication_timeout;
-    let authenticated = tokio::time::timeout(timeout, authenticate(&mut client, &wishes, &router)).await;
+    let authenticated =
+        tokio::time::timeout(timeout, auth::authenticate(&mut client, &wishes.user, &router)).await;
     let authenticated = authenticated
         .unwrap_or_else(|_| Err(fatal(SqlState::QUERY_CANCELED, "canceling authentication due to timeout")));
     if let Err(error) = authenticated {
@@ -38,14 +38,6 @@ pub(crate) async fn run(mut client: Client, wishes: Wishes, router: Arc<Router>,
         Ok(()) => Ok(()),
         Err(error) => farewell(&mut session.client, error).await,
     }
-}
-
-async fn authenticate(client: &mut Client, wishes: &Wishes, router: &Router) -> Result<()> {
-    let binding = match client.is_tls() {
-        true => &router.channel_binding,
-        false => &ChannelBinding::Unavailable,
-    };
-    auth::authenticate(client, &wishes.user, binding, router).await
 }
 
 /// The last message of a session that does not end by the client's wish.
@@ -70,7 +62,7 @@ fn as_fatal(error: Error) -> Error {
 impl Session {
     fn new(client: Client, wishes: &Wishes, router: Arc<Router>, core: CoreId) -> Self {
         let cancel = router.cancels.register();
-        let shutdown = router.shutdown.clone();
+        let (shutdown, deadline) = (router.shutdown.clone(), router.deadline.clone());
         let id = router.next_session();
         // A backend asks one thing at a time; so does each of its parallel workers.
         let (loopback_sender, loopback) = mpsc::channel(16);
@@ -111,6 +103,7 @@ impl Session {
             relay: Default::default(),
             cancel,
             shutdown,
+            deadline,
         }
     }
 
