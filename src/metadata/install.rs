@@ -24,6 +24,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/version.sql"),
     include_str!("sql/names.sql"),
     include_str!("sql/row_security.sql"),
+    include_str!("sql/user_triggers.sql"),
     include_str!("sql/catalog_json.sql"),
     include_str!("sql/sizes.sql"),
     include_str!("sql/statistics.sql"),

@@ -54,8 +54,6 @@ BEGIN
           OR part.partmethod = 'h' AND (new #> ARRAY['columns', part.partcolumn::text, 'collation']) IS DISTINCT FROM (old #> ARRAY['columns', part.partcolumn::text, 'collation'])
             THEN 'Changing or dropping the distribution column'
         WHEN EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
-                WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace <> 'howdah'::regnamespace) THEN 'A trigger'
-        WHEN EXISTS (SELECT FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
                 WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace AND t.tgenabled <> 'A')
           OR (SELECT count(*) FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid
                 WHERE t.tgrelid = relation AND NOT t.tgisinternal AND p.pronamespace = 'howdah'::regnamespace)
@@ -72,6 +70,7 @@ BEGIN
             DETAIL = format('%s is not supported for it yet.', what);
     END IF;
     IF part.partmethod = 'h' THEN
+        PERFORM howdah.check_triggers(relation);
         PERFORM howdah.check_unique(relation, part.partcolumn);
     END IF;
     PERFORM howdah.check_foreign_keys(relation);
@@ -393,6 +392,9 @@ BEGIN
         PERFORM howdah.guard_live(relation);
     END IF;
     PERFORM howdah.check_shape(relation, change.old, change.new);
+    IF distributed THEN
+        PERFORM howdah.copy_triggers(relation);
+    END IF;
     IF change.old = change.new THEN
         DELETE FROM howdah.type_change WHERE logicalrelid = relation;
         RETURN NULL;

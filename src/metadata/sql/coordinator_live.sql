@@ -174,30 +174,35 @@ $function$;
 -- Rows that a statement inside PostgreSQL has inserted into a shell go on to the shards. A row goes through the shell because
 -- there PostgreSQL gives it its defaults and numbers, checks it, and returns it to the statement.
 --
+-- Taken from the shell, not from a transition table: a trigger of the user's may have changed a row since it was inserted. What one that
+-- fires in between inserts there itself goes along.
+--
 -- Nothing of the user's runs here with superuser rights: values become text by their types' output functions only (format), and are
--- not inserted into the child, whose generated columns would be computed once more.
+-- not inserted into the child, whose generated columns would be computed once more; triggers do not fire (session_replication_role).
 CREATE OR REPLACE FUNCTION howdah.insert_live() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.forwarding = 'on'
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET howdah.forwarding = 'on' SET session_replication_role = replica
     SET datestyle = 'ISO' SET intervalstyle = 'postgres' SET extra_float_digits = 3
 AS $function$
 DECLARE
     columns text[];
     fields text;
+    filled boolean;
     chunk record;
 BEGIN
-    IF NOT EXISTS (SELECT FROM howdah_new) THEN
+    EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s)', TG_RELID::regclass) INTO filled;
+    IF NOT filled THEN
         RETURN NULL;
     END IF;
     PERFORM howdah.begin_write();
     SELECT array_agg(c), string_agg(format('CASE WHEN n.%1$I IS DISTINCT FROM NULL THEN format(''%%s'', n.%1$I) END', c), ', ') INTO columns, fields
         FROM unnest(howdah.reference_columns(TG_RELID)) c;
-    FOR chunk IN EXECUTE format('SELECT jsonb_agg(to_jsonb(ARRAY[%s]::text[]) ORDER BY n.howdah_number) AS rows
-        FROM (SELECT *, row_number() OVER () AS howdah_number FROM howdah_new) n
-        GROUP BY (n.howdah_number - 1) / 500 ORDER BY (n.howdah_number - 1) / 500', fields)
+    FOR chunk IN EXECUTE format('WITH gone AS (DELETE FROM ONLY %s RETURNING %s)
+        SELECT jsonb_agg(to_jsonb(ARRAY[%s]::text[]) ORDER BY n.howdah_number) AS rows
+        FROM (SELECT *, row_number() OVER () AS howdah_number FROM gone) n
+        GROUP BY (n.howdah_number - 1) / 500 ORDER BY (n.howdah_number - 1) / 500', TG_RELID::regclass, howdah.given_columns(TG_RELID), fields)
     LOOP
         PERFORM howdah.call(jsonb_build_object('op', 'insert', 'table', TG_RELID::bigint, 'columns', columns, 'rows', chunk.rows));
     END LOOP;
-    EXECUTE format('DELETE FROM ONLY %s', TG_RELID::regclass);
     RETURN NULL;
 END
 $function$;
@@ -220,7 +225,7 @@ BEGIN
     ELSE
         EXECUTE format('CREATE OR REPLACE TRIGGER howdah_write BEFORE UPDATE OR DELETE OR TRUNCATE ON %s
             FOR EACH STATEMENT WHEN (NOT howdah.is_forwarding()) EXECUTE FUNCTION howdah.before_write()', shell);
-        EXECUTE format('CREATE OR REPLACE TRIGGER howdah_insert AFTER INSERT ON %s REFERENCING NEW TABLE AS howdah_new
+        EXECUTE format('CREATE OR REPLACE TRIGGER howdah_insert AFTER INSERT ON %s
             FOR EACH STATEMENT EXECUTE FUNCTION howdah.insert_live()', shell);
     END IF;
     FOR guard IN SELECT tgname FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid

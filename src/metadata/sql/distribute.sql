@@ -30,7 +30,6 @@ BEGIN
             WHEN class.relpersistence = 't' THEN 'temporary tables'
             WHEN NOT class.relispartition AND class.relkind <> 'p' AND EXISTS (SELECT FROM pg_inherits WHERE class.oid IN (inhrelid, inhparent)) THEN 'tables with inheritance'
             WHEN class.reloftype <> 0 THEN 'typed tables'
-            WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = class.oid AND NOT tgisinternal) THEN 'tables with triggers'
             WHEN class.relhasrules AND EXISTS (SELECT FROM pg_rewrite WHERE ev_class = class.oid) THEN 'tables with rules'
             WHEN EXISTS (SELECT FROM pg_constraint con WHERE conrelid = class.oid AND to_jsonb(con) ->> 'conperiod' = 'true') THEN
                 'tables with WITHOUT OVERLAPS or PERIOD constraints' END;
@@ -376,6 +375,7 @@ BEGIN
     INSERT INTO howdah.pg_dist_partition (logicalrelid, partmethod, partcolumn, colocationid, repmodel)
         SELECT t, 'h', attnum, colocation, 's' FROM unnest(tables) t JOIN pg_attribute ON attrelid = t AND attname = column_name;
     FOREACH relation IN ARRAY tables LOOP
+        PERFORM howdah.check_triggers(relation);
         PERFORM howdah.check_unique(relation, partcolumn) FROM howdah.pg_dist_partition WHERE logicalrelid = relation;
         PERFORM howdah.place_shards(relation);
         PERFORM howdah.check_foreign_keys(relation);
@@ -395,6 +395,7 @@ BEGIN
             PERFORM howdah.move_rows(relation);
             PERFORM howdah.guard_live(relation);
         END IF;
+        PERFORM howdah.copy_triggers(relation);
         PERFORM howdah.keep_shape(relation);
     END LOOP;
 END $$;

@@ -61,6 +61,8 @@ BEGIN
                 JOIN howdah.pg_dist_partition p ON p.logicalrelid = its.oid WHERE mine.oid = command.objid);
         ELSIF command.classid = 'pg_proc'::regclass THEN
             PERFORM howdah.note_function(command.objid);
+            PERFORM howdah.check_triggers(t.tgrelid) FROM pg_trigger t JOIN howdah.pg_dist_partition p ON p.logicalrelid = t.tgrelid
+                WHERE t.tgfoid = command.objid AND NOT t.tgisinternal AND p.partmethod = 'h';
         END IF;
         IF command.command_tag IN ('GRANT', 'REVOKE') AND command.object_type = 'TABLE' THEN
             touched := touched || array(SELECT howdah.tables_with_new_rights());

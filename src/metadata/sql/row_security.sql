@@ -68,9 +68,3 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     UNION ALL
     SELECT howdah.row_security_ddl(shard, new)
 $$;
-
--- What only the coordinator may run of the statements on a table: null, or 'all'.
-CREATE OR REPLACE FUNCTION howdah.on_coordinator(relation oid) RETURNS text
-LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-    SELECT CASE WHEN howdah.row_security(relation) = 'deny' THEN 'all' END
-$$;

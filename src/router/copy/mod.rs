@@ -34,7 +34,9 @@ pub(crate) enum Copied {
 pub(crate) async fn copy(session: &mut Session, statement: &Statement) -> Result<Copied> {
     let NodeEnum::CopyStmt(copy) = statement.node() else { return Ok(Copied::LeftToCoordinator) };
     let Some(table) = table_of(session, copy).await? else { return Ok(Copied::LeftToCoordinator) };
-    if table.is_reference() {
+    // Triggers of the user's fire there, for each row.
+    let fires = copy.is_from && table.on_coordinator == OnCoordinator::Writes;
+    if table.is_reference() || fires && !copy.is_program && copy.filename.is_empty() {
         return Ok(Copied::LeftToCoordinator);
     }
     if copy.is_program || !copy.filename.is_empty() {
