@@ -5,9 +5,9 @@ use bytes::{BufMut, BytesMut};
 use super::format::Format;
 
 /// A shard's first burst is sent when it has grown to this size, so that the workers have something to do soon; later ones may
-/// be larger, so that they have fewer commands to run.
-const FIRST_BURST: usize = 16 << 10;
-const BURST: usize = 256 << 10;
+/// be larger: PostgreSQL makes a slot for each of the first 1000 rows of a COPY, about a millisecond's work.
+const FIRST_BURST: usize = 128 << 10;
+const BURST: usize = 512 << 10;
 
 /// The header of a binary COPY: signature, no flags, no extension.
 const BINARY_HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
