@@ -2,6 +2,7 @@
 mod crd;
 mod instance;
 mod local;
+mod operator;
 mod process;
 mod progress;
 mod router;
@@ -33,6 +34,8 @@ enum Command {
         #[arg(value_name = "DIR")]
         directory: std::path::PathBuf,
     },
+    /// Look after the ServerGroups of a Kubernetes cluster.
+    Operator(operator::Arguments),
     /// Print the CustomResourceDefinitions.
     Crd(crd::Crd),
 }
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Command::Router(arguments) => router::run(arguments),
         Command::Instance(arguments) => instance::run(arguments),
         Command::InstallBinary { directory } => instance::install_binary(&directory),
+        Command::Operator(arguments) => operator::run(arguments),
         Command::Crd(command) => command.run(),
     };
     match result {

@@ -36,12 +36,23 @@ impl Arguments {
     where
         E: Into<anyhow::Error>,
     {
-        let shutdown = CancellationToken::new();
-        let stop = tokio::spawn(stop_when_told(self.lifeline(), shutdown.clone()));
-        let result = process(shutdown).await;
-        stop.abort();
-        result.map_err(Into::into)
+        until_told(self.lifeline(), process).await
     }
+}
+
+/// As [`Arguments::run`].
+pub(crate) async fn until_told<E>(
+    lifeline: Lifeline,
+    process: impl AsyncFnOnce(CancellationToken) -> Result<(), E>,
+) -> anyhow::Result<()>
+where
+    E: Into<anyhow::Error>,
+{
+    let shutdown = CancellationToken::new();
+    let stop = tokio::spawn(stop_when_told(lifeline, shutdown.clone()));
+    let result = process(shutdown).await;
+    stop.abort();
+    result.map_err(Into::into)
 }
 
 async fn stop_when_told(lifeline: Lifeline, shutdown: CancellationToken) -> anyhow::Result<()> {

@@ -9,8 +9,10 @@
 //! starts only when the database that it logs in to exists.
 mod decide;
 mod names;
+mod rolling;
 mod workers;
 
 pub use self::decide::{Action, Decision, Desired, Life, Member, Observed, Phase, Setup, decide};
 pub use self::names::{MemberName, NodeName, UnknownName};
+pub use self::rolling::{Disruption, NodeState, next_disruptions};
 pub use self::workers::{NoWorkers, check_worker_count};

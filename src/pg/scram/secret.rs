@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ring::digest::{SHA256, digest};
+use ring::{hmac, pbkdf2};
 
 /// Enough to check a password without knowing it. Deliberately without `Debug`.
 #[derive(Clone, Eq, PartialEq)]
@@ -42,6 +43,15 @@ impl Secret {
             return Err(UnusableSecret::Md5);
         }
         parse_scram(stored).ok_or(UnusableSecret::Malformed)
+    }
+
+    /// Whether it was made of this password (as PostgreSQL does of one in ASCII; others it may normalise first).
+    pub fn fits(&self, password: &str) -> bool {
+        let Some(iterations) = std::num::NonZeroU32::new(self.iterations) else { return false };
+        let mut salted = [0; 32];
+        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, &self.salt, password.as_bytes(), &mut salted);
+        let server_key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &salted), b"Server Key");
+        !self.doomed && server_key.as_ref() == self.server_key
     }
 
     /// `mock_scram_secret`: a secret that looks real and the same at each try, and that no password fits.
