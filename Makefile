@@ -36,7 +36,7 @@ bench: build
 	bench/run.sh
 
 crds:
-	UPDATE_EXPECT=1 cargo test -q -p howdah-api generated_files
+	UPDATE_EXPECT=1 cargo test -q -p howdah-api _current
 	helm template howdah charts/howdah --namespace howdah-system --show-only templates/serviceaccount.yaml --show-only templates/rbac.yaml > config/rbac.yaml
 
 # The end-to-end suite on a real Kubernetes cluster; e2e/README.md. ARGS: names of tests, or options.

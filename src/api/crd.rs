@@ -26,9 +26,7 @@ pub(crate) fn server_group() -> Value {
     let root = &mut crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
     // A ServerGroup may have no spec at all.
     root["properties"]["spec"]["default"] = json!({});
-    if let Some(Value::Array(required)) = root.get_mut("required") {
-        required.retain(|it| it != "spec");
-    }
+    root.as_object_mut().expect("a schema is an object").remove("required");
     for (node, size) in [("coordinator", COORDINATOR_STORAGE), ("workers", WORKER_STORAGE)] {
         let storage = &mut root["properties"]["spec"]["properties"][node]["properties"]["storage"];
         storage["properties"]["size"]["default"] = json!(size);

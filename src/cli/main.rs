@@ -41,20 +41,34 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let (name, result) = if is_kubectl_plugin() {
+        ("kubectl howdah", howdah_kubectl::run(howdah_kubectl::Arguments::parse()))
+    } else {
+        ("howdah", run(Arguments::parse().command))
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// kubectl finds its plugins by their names: the same program, linked as `kubectl-howdah`.
+fn is_kubectl_plugin() -> bool {
+    let name = std::env::args_os().next().map(std::path::PathBuf::from);
+    name.and_then(|it| Some(it.file_stem()? == "kubectl-howdah")).unwrap_or(false)
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Local(command) => command.run(),
         Command::Router(arguments) => router::run(arguments),
         Command::Instance(arguments) => instance::run(arguments),
         Command::InstallBinary { directory } => instance::install_binary(&directory),
         Command::Operator(arguments) => operator::run(arguments),
         Command::Crd(command) => command.run(),
-    };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("howdah: {error:#}");
-            ExitCode::FAILURE
-        }
     }
 }
 

@@ -1,4 +1,5 @@
 //! Every rule of the CRDs with an object that a real API server accepts and one that it refuses.
+mod programs;
 mod server;
 
 use std::fmt::Write as _;

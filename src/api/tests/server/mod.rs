@@ -1,6 +1,6 @@
 //! A Kubernetes API server and its etcd, and nothing else: what validates objects.
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use kube::{Api, Client, Config};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
+use crate::programs;
+
 /// Both end when this is dropped.
 pub(crate) struct Server {
     pub(crate) client: Client,
@@ -19,17 +21,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// `None`, said aloud, where there are no programs; an error instead where HOWDAH_REQUIRE_API_SERVER is set.
+    /// `None` where there are no programs.
     pub(crate) async fn start() -> Option<Self> {
-        let Some(programs) = programs() else {
-            let where_from = "make e2e builds them into ~/.cache/howdah-e2e/bin; or set KUBEBUILDER_ASSETS";
-            assert!(
-                std::env::var_os("HOWDAH_REQUIRE_API_SERVER").is_none(),
-                "no kube-apiserver and etcd: {where_from}"
-            );
-            eprintln!("SKIPPED: no kube-apiserver and etcd: {where_from}");
-            return None;
-        };
+        let programs = programs::directory_with(&["etcd", "kube-apiserver"])?;
         let server = Self::start_from(&programs).await;
         server.install_crds().await;
         Some(server)
@@ -147,18 +141,6 @@ fn message(error: &kube::Error) -> String {
 async fn has_default_namespace(client: &Client) -> Result<(), kube::Error> {
     let namespaces = Api::<k8s_openapi::api::core::v1::Namespace>::all(client.clone());
     namespaces.get("default").await.map(drop)
-}
-
-fn programs() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let candidates = [
-        std::env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from),
-        std::env::var_os("HOWDAH_E2E_DIR").map(|it| PathBuf::from(it).join("bin")),
-        cache.map(|it| it.join("howdah-e2e/bin")),
-    ];
-    let complete = |it: &PathBuf| ["etcd", "kube-apiserver"].iter().all(|name| it.join(name).is_file());
-    candidates.into_iter().flatten().find(complete)
 }
 
 fn start(program: &Path, log: &str, arguments: &[String]) -> Child {
