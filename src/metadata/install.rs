@@ -25,6 +25,7 @@ const COORDINATOR: &[&str] = &[
     include_str!("sql/names.sql"),
     include_str!("sql/row_security.sql"),
     include_str!("sql/user_triggers.sql"),
+    include_str!("sql/code_guards.sql"),
     include_str!("sql/catalog_json.sql"),
     include_str!("sql/sizes.sql"),
     include_str!("sql/statistics.sql"),

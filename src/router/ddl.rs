@@ -9,6 +9,7 @@ mod index_build;
 use std::collections::BTreeMap;
 
 use howdah_catalog::{CatalogVersion, GroupId, TableOid};
+use howdah_pg::wire::Field;
 use howdah_planner::{Ddl, Object};
 use howdah_sql::{Kind, RelationName, Statement};
 
@@ -24,6 +25,7 @@ pub(crate) async fn before(session: &mut Session, statement: &Statement) -> Resu
     match session.plan_ddl(statement).await? {
         Ddl::AllNodes { text, object } => session.run_on_workers(&text, object).await,
         Ddl::TypeChange { table, conversions } => session.announce_type_change(&table, &conversions).await,
+        Ddl::Block { body } => session.check_block(&body).await,
         Ddl::PerWorker { texts } if *statement.kind() != Kind::Lock => session.run_per_worker(&texts).await,
         Ddl::IndexBuild => {
             session.run_alone(GroupId::COORDINATOR, "SELECT howdah.leave_index_builds()").await
@@ -53,6 +55,7 @@ pub(crate) async fn after(session: &mut Session, statement: &Statement) -> Resul
         Ddl::Maintenance { object } => session.maintain(statement, &object).await,
         Ddl::AllNodes { object: Object::Optional, .. } => session.say_on_all_nodes("off").await,
         Ddl::AllNodes { object: Object::Needed, .. }
+        | Ddl::Block { .. }
         | Ddl::TypeChange { .. }
         | Ddl::PerWorker { .. }
         | Ddl::Coordinator => Ok(()),
@@ -179,6 +182,21 @@ impl Session {
             literal(&conversions)
         );
         self.participant(GroupId::COORDINATOR).await?.run(&query).await
+    }
+
+    /// Refuses what a block would say of live tables in vain.
+    async fn check_block(&mut self, body: &str) -> Result<()> {
+        if self.catalog().tables().next().is_none() {
+            return Ok(());
+        }
+        let query = format!("SELECT howdah.check_block({})", literal(body));
+        match self.participant(GroupId::COORDINATOR).await?.rows(&query).await {
+            Err(Error::Postgres(mut fields)) => {
+                fields.remove(Field::Where);
+                Err(Error::Postgres(fields))
+            }
+            other => other.map(drop),
+        }
     }
 
     /// Each worker by itself, or in the block if there is one.

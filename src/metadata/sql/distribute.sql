@@ -375,6 +375,7 @@ BEGIN
     INSERT INTO howdah.pg_dist_partition (logicalrelid, partmethod, partcolumn, colocationid, repmodel)
         SELECT t, 'h', attnum, colocation, 's' FROM unnest(tables) t JOIN pg_attribute ON attrelid = t AND attname = column_name;
     FOREACH relation IN ARRAY tables LOOP
+        PERFORM howdah.check_code(relation);
         PERFORM howdah.check_triggers(relation);
         PERFORM howdah.check_unique(relation, partcolumn) FROM howdah.pg_dist_partition WHERE logicalrelid = relation;
         PERFORM howdah.place_shards(relation);

@@ -56,11 +56,13 @@ BEGIN
         END IF;
         changed := changed OR relation IS NOT NULL OR (howdah.is_planned_with(command.command_tag) AND command.schema_name IS DISTINCT FROM 'pg_temp');
         IF command.classid = 'pg_class'::regclass THEN
+            PERFORM howdah.check_view(command.objid);
             -- A name that may hide a distributed table's, or may have done so.
             changed := changed OR EXISTS (SELECT FROM pg_class mine JOIN pg_class its USING (relname)
                 JOIN howdah.pg_dist_partition p ON p.logicalrelid = its.oid WHERE mine.oid = command.objid);
         ELSIF command.classid = 'pg_proc'::regclass THEN
             PERFORM howdah.note_function(command.objid);
+            PERFORM howdah.check_function(command.objid);
             PERFORM howdah.check_triggers(t.tgrelid) FROM pg_trigger t JOIN howdah.pg_dist_partition p ON p.logicalrelid = t.tgrelid
                 WHERE t.tgfoid = command.objid AND NOT t.tgisinternal AND p.partmethod = 'h';
         END IF;
