@@ -10,7 +10,6 @@ CREATE SCHEMA shop;
 CREATE TYPE shop.state AS ENUM ('new', 'paid');
 CREATE FUNCTION shop.twice(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
-CREATE ROLE reader;
 ";
 const WORKERS: &str = "SELECT count(*) FROM pg_dist_node WHERE groupid > 0 AND isactive AND shouldhaveshards";
 
@@ -40,7 +39,7 @@ async fn the_new_worker_has_everything(group: &Group<'_>) -> Result<()> {
         ("type", "SELECT count(*) FROM pg_type WHERE typname = $$state$$ AND typtype = $$e$$"),
         ("function", "SELECT count(*) FROM pg_proc WHERE proname = $$twice$$"),
         ("extension", "SELECT count(*) FROM pg_extension WHERE extname = $$pg_trgm$$"),
-        ("role", "SELECT count(*) FROM pg_roles WHERE rolname = $$reader$$"),
+        ("role", "SELECT count(*) FROM pg_roles WHERE rolname = $$citus$$"),
     ] {
         let everywhere =
             format!("SELECT string_agg(result, ' ') FROM run_command_on_workers($run${query}$run$)");

@@ -15,11 +15,13 @@ use nix::unistd::Pid;
 /// As process 1, starts this program again with the same arguments, looks after it, and returns its exit code.
 /// `None` as any other process. Call it before there are other threads.
 pub fn run_as_init() -> io::Result<Option<ExitCode>> {
+    let signals = SigSet::all();
     if std::process::id() != 1 {
+        // The child of process 1 begins with its mask: SIGTERM would never arrive.
+        signals.thread_unblock()?;
         return Ok(None);
     }
-    // Blocked, so that none is lost between two looks; the child begins with none blocked.
-    let signals = SigSet::all();
+    // Blocked, so that none is lost between two looks.
     signals.thread_block()?;
     let mut command = Command::new("/proc/self/exe");
     let child = command.args(std::env::args_os().skip(1)).spawn()?;
