@@ -17,15 +17,14 @@ pub(crate) struct Context {
     pub(crate) config: OperatorConfig,
     pub(crate) memories: Memories,
     pub(crate) metrics: Metrics,
-    recorder: Recorder,
+    reporter: Reporter,
 }
 
 impl Context {
     pub(crate) fn new(cluster: Cluster, config: OperatorConfig, metrics: Metrics) -> Self {
         let reporter =
             Reporter { controller: "howdah-operator".into(), instance: Some(config.identity.clone()) };
-        let recorder = Recorder::new(cluster.client(), reporter);
-        Self { cluster, config, memories: Memories::default(), metrics, recorder }
+        Self { cluster, config, memories: Memories::default(), metrics, reporter }
     }
 
     /// Writes the status if it says something else than before, and Events about what is different.
@@ -47,10 +46,12 @@ impl Context {
         .expect("a status has only text keys");
         self.cluster.apply_status(&object).await?;
         let reference = group.object_ref(&());
+        // A recorder takes an Event of the same reason for the one before, and would go on showing the old note.
+        let recorder = Recorder::new(self.cluster.client(), self.reporter.clone());
         for event in events::between(before, now) {
             info!(group = group.name_any(), reason = event.reason, note = event.note, "event");
             // People can read the condition as well; an Event that is lost is no reason to stop.
-            if let Err(error) = self.recorder.publish(&event, &reference).await {
+            if let Err(error) = recorder.publish(&event, &reference).await {
                 warn!(%error, "cannot write an Event");
             }
         }
