@@ -1,4 +1,6 @@
 //! The chart, rendered by helm.
+#![allow(clippy::unwrap_used)] // clippy knows `#[test]` functions, not their helpers
+
 mod programs;
 
 use std::path::Path;

@@ -1,4 +1,6 @@
 //! docs/reference.md: every field of every kind, from the CRDs.
+#![allow(clippy::unwrap_used)] // clippy knows `#[test]` functions, not their helpers
+
 use std::fmt::Write as _;
 
 use serde_json::Value;

@@ -1,4 +1,6 @@
 //! Every rule of the CRDs with an object that a real API server accepts and one that it refuses.
+#![allow(clippy::unwrap_used)] // clippy knows `#[test]` functions, not their helpers
+
 mod programs;
 mod server;
 
