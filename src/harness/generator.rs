@@ -7,10 +7,12 @@
 mod expression;
 mod query;
 mod random;
+mod schedule;
 mod transaction;
 mod write;
 
 pub use self::random::Random;
+pub use self::schedule::{SCHEDULE_ROWS, ScheduledStep, schedule_setup_sql};
 pub use self::transaction::{GeneratedStep, transaction_setup_sql};
 
 /// Makes one query after the other.

@@ -238,6 +238,9 @@ impl Session {
 
     /// Sends what an action asks of a server. A failure shows when the answer is read.
     async fn send(&mut self, action: &Action) {
+        if let Action::Fence(_) = action {
+            self.router.fence.end_leases();
+        }
         let (group, command) = match *action {
             Action::Fence(group) => (group, "LOCK TABLE howdah.fence IN ROW EXCLUSIVE MODE".to_owned()),
             Action::Prepare(group) => (group, format!("PREPARE TRANSACTION '{}'", self.gid_on(group))),

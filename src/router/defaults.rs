@@ -42,7 +42,8 @@ fn values_of(rows: Vec<Vec<Option<String>>>) -> Values {
 /// In the order of `process_settings` (postinit.c), the most general first.
 const LOAD: &str = "\
     WITH wanted(name) AS (VALUES ('statement_timeout'), ('citus.max_adaptive_executor_pool_size'), \
-        ('citus.executor_slow_start_interval'), ('citus.max_shared_pool_size')), \
+        ('citus.executor_slow_start_interval'), ('citus.max_shared_pool_size'), ('howdah.consistent_reads'), \
+        ('idle_in_transaction_session_timeout')), \
     here AS (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
     SELECT role, name, value FROM ( \
         SELECT '' AS role, name, pg_catalog.current_setting(name, true) AS value, 0 AS rank FROM wanted \

@@ -6,8 +6,8 @@
 //! these workers or on none.
 //!
 //! The locks are held by connections of the router's own, for as long as it takes to get a snapshot: a lock of the reader's
-//! own transaction would stay until its end, and stop all writers for as long. Readers of the same workers that come at the same time
-//! share one [`Hold`].
+//! own transaction would stay until its end, and stop all writers for as long. Readers of the same workers share one [`Hold`], also
+//! those that come within [`LEASE`] after it was taken; a commit of this router's own sessions ends the lease at once.
 //!
 //! Invariants: a [`Hold`] has the lock on all its workers; who waits for the lock on one worker holds it on lower ones
 //! only, in the order in which writers take it, so that readers and writers never wait for each other in a circle.
@@ -16,7 +16,7 @@ mod hold;
 mod raise;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use howdah_catalog::GroupId;
@@ -44,6 +44,8 @@ struct Post {
 struct Books {
     /// Connections that have held the lock. The answer to their COMMIT may still be under way.
     idle: BTreeMap<GroupId, Vec<Idle>>,
+    /// Holds that further readers may use.
+    leased: HashMap<BTreeSet<GroupId>, Arc<Hold>>,
     /// Readers that wait for a hold that another one is taking, by the workers that it is for.
     joining: HashMap<BTreeSet<GroupId>, Vec<oneshot::Sender<Arc<Hold>>>>,
 }
@@ -53,6 +55,16 @@ struct Idle {
     since: Instant,
 }
 
+/// How a reader comes to a hold.
+enum Join {
+    /// There is one.
+    Held(Arc<Hold>),
+    /// Somebody is taking one.
+    Waits(oneshot::Receiver<Arc<Hold>>),
+    /// It takes one itself, for all that come meanwhile.
+    Takes,
+}
+
 /// Who wants to read.
 pub(crate) struct Reader {
     pub(crate) core: CoreId,
@@ -60,6 +72,8 @@ pub(crate) struct Reader {
     pub(crate) targets: Option<Arc<CancelTargets>>,
 }
 
+/// How long the commits of other routers may have to wait for readers that come one after the other.
+const LEASE: Duration = Duration::from_millis(10);
 /// Idle connections to one worker that a core keeps.
 const MAX_IDLE: usize = 8;
 /// Those that nobody has used for this long are closed.
@@ -80,19 +94,33 @@ impl Fence {
     ) -> Result<Arc<Hold>> {
         let post = &self.posts[reader.core.index()];
         loop {
-            let Some(joined) = post.join(groups) else { break };
-            // Its taker may have given up: then it is somebody else's turn.
-            if let Ok(hold) = joined.await {
-                return Ok(hold);
+            match post.join(groups) {
+                Join::Held(hold) => return Ok(hold),
+                // Its taker may have given up: then it is somebody else's turn.
+                Join::Waits(hold) => {
+                    if let Ok(hold) = hold.await {
+                        return Ok(hold);
+                    }
+                }
+                Join::Takes => break,
             }
         }
         let mut turn = TakerTurn { post, groups, is_over: false };
         let hold = Arc::new(raise::raise(router, post, reader, groups).await?);
-        for waiter in turn.end() {
+        for waiter in turn.end(Some(&hold)) {
             // Who has left meanwhile needs none.
             drop(waiter.send(hold.clone()));
         }
+        tokio::spawn(end_lease(post.clone(), Arc::downgrade(&hold)));
         Ok(hold)
+    }
+
+    /// A commit is about to take the lock: no further reader may keep it waiting.
+    pub(crate) fn end_leases(&self) {
+        for post in &self.posts {
+            let ended = std::mem::take(&mut post.lock().leased);
+            drop(ended);
+        }
     }
 
     /// Closes connections that nobody has used for long.
@@ -110,18 +138,20 @@ impl Post {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Joins those that wait; `None` for the first, who has to take the locks.
-    fn join(&self, groups: &BTreeSet<GroupId>) -> Option<oneshot::Receiver<Arc<Hold>>> {
+    fn join(&self, groups: &BTreeSet<GroupId>) -> Join {
         let mut books = self.lock();
+        if let Some(hold) = books.leased.get(groups) {
+            return Join::Held(hold.clone());
+        }
         match books.joining.get_mut(groups) {
             Some(waiters) => {
                 let (sender, receiver) = oneshot::channel();
                 waiters.push(sender);
-                Some(receiver)
+                Join::Waits(receiver)
             }
             None => {
                 books.joining.insert(groups.clone(), Vec::new());
-                None
+                Join::Takes
             }
         }
     }
@@ -147,16 +177,29 @@ struct TakerTurn<'a> {
 }
 
 impl TakerTurn<'_> {
-    fn end(&mut self) -> Vec<oneshot::Sender<Arc<Hold>>> {
+    /// Who waits; those that come later use the hold, if there is one.
+    fn end(&mut self, hold: Option<&Arc<Hold>>) -> Vec<oneshot::Sender<Arc<Hold>>> {
         self.is_over = true;
-        self.post.lock().joining.remove(self.groups).unwrap_or_default()
+        let mut books = self.post.lock();
+        let waiters = books.joining.remove(self.groups).unwrap_or_default();
+        let replaced = hold.and_then(|it| books.leased.insert(self.groups.clone(), it.clone()));
+        drop(books);
+        // Its connections come back here.
+        drop(replaced);
+        waiters
     }
 }
 
 impl Drop for TakerTurn<'_> {
     fn drop(&mut self) {
         if !self.is_over {
-            self.end();
+            self.end(None);
         }
     }
+}
+
+async fn end_lease(post: Arc<Post>, hold: Weak<Hold>) {
+    tokio::time::sleep(LEASE).await;
+    let Some(hold) = hold.upgrade() else { return };
+    post.lock().leased.retain(|_, it| !Arc::ptr_eq(it, &hold));
 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 /// Every setting that differs from what a fresh connection of the role has. Cheap to clone and compare: equal ones are one
 /// value in memory, whichever sessions and connections have them.
@@ -142,6 +143,23 @@ pub(crate) fn literal(text: &str) -> String {
     format!("{prefix}{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
 
+/// A time as PostgreSQL reads it in a setting whose unit is the millisecond.
+pub(crate) fn milliseconds(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let digits = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().ok()?;
+    let seconds = match text[digits..].trim() {
+        "us" => 1e-6,
+        "" | "ms" => 1e-3,
+        "s" => 1.0,
+        "min" => 60.0,
+        "h" => 3600.0,
+        "d" => 86400.0,
+        _ => return None,
+    };
+    Duration::try_from_secs_f64(number * seconds).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -178,5 +196,14 @@ mod tests {
             ]
         );
         assert!(wanted.commands_from(&wanted.clone()).is_empty());
+    }
+
+    #[test]
+    fn times_are_read_as_postgres_reads_them() {
+        for (text, expected) in [("10", 10), ("250ms", 250), ("1.5 s", 1500), ("2min", 120_000), ("0", 0)] {
+            assert_eq!(milliseconds(text), Some(Duration::from_millis(expected)), "{text}");
+        }
+        assert_eq!(milliseconds("-1"), None);
+        assert_eq!(milliseconds("soon"), None);
     }
 }

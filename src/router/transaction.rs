@@ -18,6 +18,7 @@ use howdah_catalog::GroupId;
 use howdah_pg::wire::backend::TransactionStatus;
 
 use self::snapshots::Snapshots;
+pub(crate) use self::snapshots::timed_out;
 use crate::commit::Commit;
 use crate::gid::{Owned, TransactionId};
 use crate::pool::PooledConnection;
@@ -272,6 +273,13 @@ impl Transaction {
         if self.snapshots == Snapshots::PerStatement {
             self.snapshots = Snapshots::Unknown;
         }
+    }
+
+    /// Whether it is SERIALIZABLE, and the coordinator has no part in it.
+    pub(crate) fn is_serializable_elsewhere(&self, settings: &Settings) -> bool {
+        self.is_in_progress()
+            && !self.has(GroupId::COORDINATOR)
+            && self.isolation_by(settings) == Isolation::Serializable
     }
 
     /// What BEGIN, SET TRANSACTION or the settings say.

@@ -121,7 +121,7 @@ impl Bank {
         }
         let (transfers, sums) = (self.transfers.load(Ordering::Relaxed), self.sums.load(Ordering::Relaxed));
         eprintln!("{transfers} transfers, {sums} sums");
-        assert!(20 < transfers && 10 < sums, "{transfers} transfers and {sums} sums show little");
+        assert!(20 < transfers && 0 < sums, "{transfers} transfers and {sums} sums show little");
     }
 
     /// Serves one customer after the other; a broken connection is replaced where such things happen.

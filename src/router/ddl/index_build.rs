@@ -54,9 +54,13 @@ impl Session {
 
     /// A command that PostgreSQL takes only by itself.
     pub(super) async fn run_alone(&mut self, group: GroupId, text: &str) -> Result<()> {
+        let in_block = self.transaction.is_in_progress();
         let connection = self.participant(group).await?;
-        // Settings go in front of what comes next, and would be one transaction with it.
-        connection.run("SELECT").await?;
+        // Settings go in front of what comes next, and would be one transaction with it. In a block they are anyway, and
+        // a SELECT would take its snapshot, which LOCK does not.
+        if !in_block {
+            connection.run("SELECT").await?;
+        }
         connection.run(text).await
     }
 }

@@ -23,8 +23,6 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
 use howdah_catalog::GroupId;
-use howdah_pg::SqlState;
-use howdah_pg::wire::ErrorFields;
 
 use super::lane::{Lane, Part, Shelter, Snapshot};
 use super::limits::Limits;
@@ -37,7 +35,7 @@ use crate::fence::Hold;
 use crate::pool::PooledConnection;
 use crate::server::{Message, error_fields, text_row};
 use crate::session::Session;
-use crate::transaction::Transaction;
+use crate::transaction::{Transaction, timed_out};
 
 pub(crate) struct Lanes<'a> {
     pub(super) form: Form<'a>,
@@ -525,11 +523,6 @@ pub(super) fn one_per_worker(tasks: Vec<Task>, access: Access) -> Vec<Task> {
         Access::Read | Access::Write => String::new(),
     };
     Task::joined_per_worker(tasks, &limit)
-}
-
-fn timed_out() -> Error {
-    let message = "canceling statement due to statement timeout";
-    ErrorFields::error(SqlState::QUERY_CANCELED, message).into()
 }
 
 /// Takes a single row.

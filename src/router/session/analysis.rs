@@ -19,6 +19,7 @@ use super::worker_statement::WorkerStatements;
 use crate::error::{Error, Result};
 use crate::execution::{Columns, Description};
 use crate::executor::Pace;
+use crate::pool::Term;
 use crate::server::{error_fields, text_row};
 
 /// A statement understood, as far as it concerns the router.
@@ -114,12 +115,6 @@ impl Analyzed {
     }
 
     /// Whether PostgreSQL refuses it within a transaction block, or may.
-    /// `PlannedStmtRequiresSnapshot`, for what needs locks more than rows: who locks first and reads then sees all that was committed
-    /// before it got the lock.
-    pub(super) fn takes_no_snapshot(&self) -> bool {
-        self.statement.as_ref().is_some_and(|it| matches!(it.kind(), Kind::Lock | Kind::SetConstraints))
-    }
-
     pub(super) fn runs_alone(&self) -> bool {
         self.statement.as_ref().is_none_or(|it| {
             crate::ddl::runs_alone(it) || matches!(it.kind(), Kind::Call | Kind::Do | Kind::Discard)
@@ -442,7 +437,18 @@ impl Session {
             .iter()
             .map(|it| format!("pg_catalog.to_regclass({})::oid", crate::settings::literal(&it.quoted())));
         let query = format!("SELECT {}", classes.collect::<Vec<_>>().join(", "));
-        let connection = self.participant(GroupId::COORDINATOR).await?;
+        // SERIALIZABLE is one node's: the coordinator has no part in it for an answer that is the same outside of it.
+        let mut own = match self.transaction.is_serializable_elsewhere(&self.settings) {
+            true => Some(self.acquire(GroupId::COORDINATOR, Term::Open).await?),
+            false => None,
+        };
+        let connection = match &mut own {
+            Some(connection) => {
+                connection.queue_settings(&self.settings);
+                &mut **connection
+            }
+            None => self.participant(GroupId::COORDINATOR).await?,
+        };
         let buffer = connection.buffer();
         frontend::put_parse(buffer, b"", query.as_bytes(), &[]);
         frontend::put_bind(buffer, b"", b"", &[], [], &[]);
@@ -457,7 +463,10 @@ impl Session {
         let mut description = Description::default();
         let mut failure = None;
         loop {
-            let message = self.next_coordinator_message().await?;
+            let message = match &mut own {
+                Some(connection) => connection.next_message().await?,
+                None => self.next_coordinator_message().await?,
+            };
             match message.tag {
                 b'D' => oids = text_row(&message.body),
                 b't' => {
@@ -472,6 +481,9 @@ impl Session {
                 b'Z' => break,
                 _ => {}
             }
+        }
+        if let Some(connection) = own {
+            self.release(connection);
         }
         if let Some(fields) = failure {
             return Err(fields.into());

@@ -40,7 +40,7 @@ impl Session {
         {
             return Err(Error::InFailedTransaction);
         }
-        self.transaction.takes_no_snapshot = prepared.analyzed.takes_no_snapshot();
+        self.transaction.takes_no_snapshot = super::simple::locks_only(&prepared.text);
         let place = match &prepared.analyzed.route {
             Route::Empty | Route::Control(_) => Place::Router,
             Route::Local => {

@@ -194,6 +194,9 @@ impl Session {
         self.marks.savepoints.truncate(at + 1);
         self.forget_portals_since(at);
         let settings = self.marks.savepoints[at].1.clone();
+        if let Some(coordinator) = self.transaction.opened(GroupId::COORDINATOR) {
+            coordinator.note_settings(settings.clone());
+        }
         self.set_settings(settings);
         if self.overlay.take().is_some() {
             self.refresh().await?;

@@ -33,7 +33,7 @@ impl Session {
             return Err(Error::InFailedTransaction);
         }
         self.custom_settings.extend(analyzed.custom_settings.iter().cloned());
-        self.transaction.takes_no_snapshot = analyzed.takes_no_snapshot();
+        self.transaction.takes_no_snapshot = super::simple::locks_only(&prepared.text);
         if let Place::Server(group) = place {
             self.pipeline.executed = true;
             let sets_transaction = analyzed.statement.as_ref().is_some_and(|it| self.is_set_transaction(it));

@@ -30,6 +30,7 @@ mod worker_statement;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use howdah_catalog::GroupId;
 use howdah_pg::SqlState;
@@ -47,7 +48,7 @@ use crate::loopback::{self, Live};
 use crate::pool::{Pool, PooledConnection, Term};
 use crate::router::Router;
 use crate::server::{Draws, Message, SequenceMemory, ServerConnection};
-use crate::settings::Settings;
+use crate::settings::{Settings, milliseconds};
 use crate::startup::fatal;
 use crate::transaction::{Block, Transaction};
 
@@ -60,6 +61,8 @@ use self::portal::Portals;
 pub(crate) use self::start::run;
 use self::state::Kept;
 use self::statements::Statements;
+
+pub(crate) const IDLE_IN_TRANSACTION: &str = "idle_in_transaction_session_timeout";
 
 pub(crate) struct Session {
     pub(crate) router: Arc<Router>,
@@ -236,6 +239,7 @@ impl Session {
 
     /// Waits for the client, and for what a pinned backend has to say meanwhile.
     async fn next_request(&mut self) -> Result<Frame> {
+        let idle_limit = self.idle_limit();
         loop {
             let end = match self.transaction.block() {
                 Block::None => &self.shutdown,
@@ -245,9 +249,27 @@ impl Session {
                 biased;
                 frame = self.client.next_message() => return frame,
                 () = end.cancelled() => return Err(Error::ShuttingDown),
+                () = tokio::time::sleep(idle_limit.unwrap_or_default()), if idle_limit.is_some() => {
+                    let message = "terminating connection due to idle-in-transaction timeout";
+                    return Err(fatal(SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT, message));
+                }
                 message = pin::spontaneous(&mut self.pinned) => self.relay_spontaneous(message).await?,
             }
         }
+    }
+
+    /// How long the client may leave its transaction open without a word. Its nodes cannot tell: one that is not asked for long may
+    /// belong to a session that is busy on another.
+    fn idle_limit(&self) -> Option<Duration> {
+        match self.transaction.block() {
+            Block::Explicit | Block::Failed => self.timeout(IDLE_IN_TRANSACTION),
+            Block::None | Block::Implicit => None,
+        }
+    }
+
+    /// A setting that is a time; none if it is 0.
+    pub(crate) fn timeout(&self, name: &str) -> Option<Duration> {
+        self.setting(name).and_then(|it| milliseconds(&it)).filter(|it| !it.is_zero())
     }
 
     async fn ready_for_query(&mut self) -> Result<()> {

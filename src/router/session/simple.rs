@@ -157,12 +157,12 @@ impl Session {
         if self.transaction.block() == Block::Failed && !is_control(text) {
             return Err(Error::InFailedTransaction);
         }
+        self.transaction.takes_no_snapshot = locks_only(text);
         let translated = self.evaluate_execute(text).await?;
         let text = translated.as_ref().map_or(text, |it| it.as_bytes());
         let _room = self.room_for(text).await?;
         let (analyzed, _) = self.analyze(text, &[]).await?;
         self.custom_settings.extend(analyzed.custom_settings.iter().cloned());
-        self.transaction.takes_no_snapshot = analyzed.takes_no_snapshot();
         match &analyzed.route {
             Route::Empty => {
                 backend::put_empty_query_response(self.client.buffer());
@@ -286,6 +286,12 @@ pub(super) fn is_control(text: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(text) else { return false };
     let statements = howdah_sql::parse(text).unwrap_or_default();
     statements.is_empty() || matches!(statements[0].kind(), Kind::Transaction(_))
+}
+
+/// Whether it is LOCK, which takes no snapshot (`analyze_requires_snapshot`): who locks first and reads then sees all that was
+/// committed before the lock was granted.
+pub(super) fn locks_only(text: &[u8]) -> bool {
+    text.trim_ascii_start().get(..5).is_some_and(|it| it.eq_ignore_ascii_case(b"lock "))
 }
 
 /// Whether the word is anywhere in the text.

@@ -53,6 +53,7 @@ pub(super) type Statements = HashMap<Bytes, Arc<Prepared>>;
 
 impl Session {
     pub(super) async fn on_parse(&mut self, parse: &frontend::Parse<'_>, body: &Bytes) -> Result<()> {
+        self.transaction.takes_no_snapshot = super::simple::locks_only(parse.text);
         let unnamed = parse.statement.is_empty();
         if self.transaction.block() == Block::Failed && !super::simple::is_control(parse.text) {
             return Err(Error::InFailedTransaction);

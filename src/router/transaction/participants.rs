@@ -7,7 +7,7 @@ use super::{Block, Isolation, Participant, Step, Transaction};
 use crate::error::{Error, Result};
 use crate::pool::{PooledConnection, Term};
 use crate::server::{Message, ServerConnection};
-use crate::session::Session;
+use crate::session::{IDLE_IN_TRANSACTION, Session};
 
 impl Session {
     /// The connection to a node on which this transaction's statements run. Opens it if need be: the
@@ -42,6 +42,9 @@ impl Session {
             let participant = Participant { connection, open: false, wrote: false };
             self.transaction.participants.insert(group, participant);
         }
+        let begins = self.transaction.is_in_progress() && !self.transaction.is_open_on(group);
+        let limits_idleness =
+            begins && group != GroupId::COORDINATOR && self.timeout(IDLE_IN_TRANSACTION).is_some();
         let Self { transaction, settings, .. } = self;
         let in_progress = transaction.is_in_progress();
         let Transaction { participants, opening, begin, .. } = transaction;
@@ -67,6 +70,9 @@ impl Session {
         }
         if in_progress && !participant.open {
             connection.queue_prologue(if begin.is_empty() { "BEGIN" } else { begin });
+            if limits_idleness {
+                connection.queue_prologue("SET LOCAL idle_in_transaction_session_timeout = 0");
+            }
             let steps = opening.iter().filter(|it| it.concerns(group));
             steps.for_each(|it| connection.queue_prologue(&it.command()));
             participant.open = true;

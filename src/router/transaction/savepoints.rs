@@ -1,5 +1,6 @@
 //! Savepoints, and other commands that every participant runs, now or when it joins.
 
+use howdah_catalog::GroupId;
 use howdah_pg::SqlState;
 use howdah_pg::wire::ErrorFields;
 
@@ -71,7 +72,9 @@ impl Session {
         let groups =
             self.transaction.open_groups().into_iter().filter(|it| step.concerns(*it)).collect::<Vec<_>>();
         self.run_on(&groups, &command).await?;
-        for (_, participant) in self.transaction.open_participants() {
+        // The coordinator is where settings are made: it has taken its own back, and SET LOCAL must not come again as SET.
+        for (_, participant) in self.transaction.open_participants().filter(|it| it.0 != GroupId::COORDINATOR)
+        {
             participant.connection.doubt_settings();
         }
         self.transaction.opening.truncate(at + 1);

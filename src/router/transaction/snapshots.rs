@@ -51,7 +51,11 @@ impl Session {
 
     async fn hold_fence(&self, groups: &BTreeSet<GroupId>) -> Result<Arc<Hold>> {
         let reader = Reader { core: self.core(), targets: Some(self.cancel_targets()) };
-        self.router.fence.hold(&self.router, &reader, groups).await
+        let hold = self.router.fence.hold(&self.router, &reader, groups);
+        match self.timeout("statement_timeout") {
+            None => hold.await,
+            Some(limit) => tokio::time::timeout(limit, hold).await.unwrap_or_else(|_| Err(timed_out())),
+        }
     }
 
     /// A node is needed by a statement of a transaction. The first one that takes a snapshot in REPEATABLE READ takes those of all nodes.
@@ -100,6 +104,12 @@ impl Session {
             }
         }
     }
+}
+
+/// What a worker would say that knows how long the statement has run.
+pub(crate) fn timed_out() -> Error {
+    let message = "canceling statement due to statement timeout";
+    ErrorFields::error(SqlState::QUERY_CANCELED, message).into()
 }
 
 fn left_out(group: GroupId) -> Error {
