@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use crate::client::{Client, Protocol, Reply};
+use crate::refused::is_documented;
 use crate::script::{Expect, Step, Target};
 
 /// Opens connections to one database.
@@ -76,7 +77,13 @@ fn refusal_difference(accepted: &Reply, refused: &Reply) -> Option<String> {
         return Some(format!("PostgreSQL itself fails: {error:?}"));
     }
     match &refused.error {
-        Some(error) if error.sqlstate == "0A000" => None,
+        Some(error) if error.sqlstate != "0A000" => {
+            Some(format!("must be refused with 0A000, got {error:?}"))
+        }
+        Some(error) if !is_documented(&error.sqlstate, &error.message) => {
+            Some(format!("is refused, and no table of docs/refused.md says so: {}", error.message))
+        }
+        Some(_) => None,
         other => Some(format!("must be refused with 0A000, got {other:?} {:?}", refused.tags)),
     }
 }

@@ -8,6 +8,7 @@ pub mod generator;
 pub mod group;
 pub mod hostile;
 mod postgres;
+pub mod refused;
 pub mod script;
 
 pub use self::postgres::PostgresServer;

@@ -36,8 +36,12 @@ impl PostgresServer {
 
     /// With settings for its postgresql.conf.
     pub fn start_with(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::start_from(&bin_dir()?, settings)
+    }
+
+    /// With the programs of another version.
+    pub fn start_from(bin: &Path, settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let account = unprivileged_account()?;
-        let bin = bin_dir()?;
         let dir = tempfile::Builder::new().prefix("howdah-pg-").tempdir()?;
         if let Some(account) = &account {
             chown(dir.path(), Some(account.uid.as_raw()), Some(account.gid.as_raw()))?;

@@ -65,10 +65,26 @@ impl Splice {
             push_text(&mut template, text, at..replaced.start.max(at), slots);
             pieces.iter().for_each(|it| template.push(it.clone()));
             at = replaced.end.max(at);
+            // What stands for `now()` in `now()FROM t` must not become one word with FROM.
+            if ends_in_word(pieces) && text[at..range.end].starts_with(is_word) {
+                template.push_text(" ");
+            }
         }
         push_text(&mut template, text, at..range.end, slots);
         template
     }
+}
+
+fn ends_in_word(pieces: &[Piece]) -> bool {
+    match pieces.iter().rfind(|it| !matches!(it, Piece::Text(text) if text.is_empty())) {
+        Some(Piece::Text(text)) => text.ends_with(is_word),
+        Some(Piece::TransactionTime | Piece::Value(_) | Piece::Literal(_)) => true,
+        Some(Piece::Shard(_) | Piece::ShardObject { .. }) | None => false,
+    }
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || matches!(letter, '_' | '$')
 }
 
 fn blanks(text: &str) -> usize {
