@@ -4,7 +4,7 @@ use howdah_catalog::GroupId;
 use howdah_pg::SqlState;
 use howdah_pg::wire::ErrorFields;
 use howdah_pg::wire::backend::TransactionStatus;
-use howdah_sql::{NodeEnum, Statement, TransactionKind};
+use howdah_sql::{NodeEnum, Statement, Token, TransactionKind};
 
 use super::Session;
 use crate::error::{Error, Result};
@@ -76,6 +76,11 @@ impl Session {
             Block::Implicit => {
                 self.transaction.make_explicit();
                 self.marks.command = text.to_owned();
+                // The transaction has begun with the first statement of the same text, and PostgreSQL too sets the modes then
+                // (`standard_ProcessUtility`).
+                if let Some(modes) = modes_of(text) {
+                    self.in_transaction(&format!("SET TRANSACTION {modes}")).await?;
+                }
             }
             Block::Explicit | Block::Failed => {
                 self.warn(SqlState::ACTIVE_SQL_TRANSACTION, "there is already a transaction in progress");
@@ -268,6 +273,17 @@ impl Session {
     pub(super) fn warn(&mut self, code: SqlState, message: &str) {
         self.client.push_notice(&ErrorFields::warning(code, message));
     }
+}
+
+/// What stands behind BEGIN or START TRANSACTION, if anything does.
+fn modes_of(text: &str) -> Option<String> {
+    let tokens = howdah_sql::parse(text).ok()?.pop()?.tokens().ok()?;
+    let first = match tokens.token(1) {
+        Some(Token::Work | Token::Transaction) => 2,
+        _ => 1,
+    };
+    let (start, end) = (tokens.range(first)?.start, tokens.range(tokens.len() - 1)?.end);
+    text.get(start..end).map(str::to_owned)
 }
 
 fn no_block(command: &str) -> Error {
