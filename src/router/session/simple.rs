@@ -84,7 +84,7 @@ impl Session {
         if !may_be_several(text) {
             return self.run_statement(text).await.map(drop);
         }
-        match str::from_utf8(text).ok().and_then(|it| Self::statements_of(it)) {
+        match str::from_utf8(text).ok().and_then(Self::statements_of) {
             Some(statements) => self.run_several(statements, text).await,
             // Most likely a syntax error, which is found before any of the statements runs.
             None => {
