@@ -7,6 +7,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::wait::patience;
+
 /// What a program said.
 pub(crate) struct Said {
     pub(crate) success: bool,
@@ -26,8 +28,9 @@ pub(crate) async fn say(command: &mut Command, input: &str, deadline: Duration) 
         drop(stdin);
         child.wait_with_output().await
     };
-    let output =
-        timeout(deadline, talk).await.with_context(|| format!("not done after {deadline:?}: {name}"))??;
+    let output = timeout(deadline * patience(), talk)
+        .await
+        .with_context(|| format!("not done after {deadline:?}: {name}"))??;
     Ok(Said {
         success: output.status.success(),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -23,7 +23,7 @@ pub(crate) async fn until<K>(
 where
     K: Clone + Debug + Send + DeserializeOwned + Serialize + Resource + 'static,
 {
-    let end = Instant::now() + deadline;
+    let end = Instant::now() + deadline * patience();
     while let Ok(watched) =
         timeout_at(end, await_condition(api.clone(), name, |it: Option<&K>| condition(it))).await
     {
@@ -49,7 +49,7 @@ pub(crate) async fn eventually<T>(
     deadline: Duration,
     mut attempt: impl AsyncFnMut() -> Result<T>,
 ) -> Result<T> {
-    let end = Instant::now() + deadline;
+    let end = Instant::now() + deadline * patience();
     let mut last = anyhow!("the first attempt never ended");
     while let Ok(result) = timeout_at(end, attempt()).await {
         match result {
@@ -62,6 +62,11 @@ pub(crate) async fn eventually<T>(
         sleep(LOOK_AGAIN).await;
     }
     Err(last.context(format!("not after {deadline:?}: {what}")))
+}
+
+/// How many times longer than on an idle machine everything may take: HOWDAH_E2E_PATIENCE.
+pub(crate) fn patience() -> u32 {
+    std::env::var("HOWDAH_E2E_PATIENCE").ok().and_then(|it| it.parse().ok()).unwrap_or(1).max(1)
 }
 
 pub(crate) const fn seconds(number: u64) -> Duration {
