@@ -76,5 +76,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
 fn log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("HOWDAH_LOG");
     let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // Its spans name the object and the reason of each turn again, in every line.
+    let filter = filter.add_directive("kube_runtime=warn".parse().expect("this is a directive"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }

@@ -4,7 +4,7 @@ use kube::api::DynamicObject;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::{Resource as _, ResourceExt as _};
 use serde_json::json;
-use tracing::{info, warn};
+use tracing::{debug, info};
 
 use crate::cluster::Cluster;
 use crate::config::OperatorConfig;
@@ -52,7 +52,7 @@ impl Context {
             info!(group = group.name_any(), reason = event.reason, note = event.note, "event");
             // People can read the condition as well; an Event that is lost is no reason to stop.
             if let Err(error) = recorder.publish(&event, &reference).await {
-                warn!(%error, "cannot write an Event");
+                debug!(%error, "cannot write an Event");
             }
         }
         Ok(())

@@ -29,13 +29,15 @@ pub(crate) fn between(old: &ServerGroupStatus, new: &ServerGroupStatus) -> Vec<E
     if old.phase != new.phase
         && let Some(phase) = new.phase
     {
-        let progress =
-            new.conditions.iter().find(|it| it.type_ == "Progressing").map(|it| it.message.clone());
-        let text = match phase {
-            Phase::Ready => "all nodes serve".to_owned(),
-            _ => progress.unwrap_or_default(),
+        let said = |kind: &str| {
+            new.conditions.iter().find(|it| it.type_ == kind).map(|it| it.message.clone()).unwrap_or_default()
         };
-        events.push(event(EventType::Normal, &format!("{phase:?}"), &text));
+        let (type_, note) = match phase {
+            Phase::Degraded | Phase::Failed => (EventType::Warning, said("Ready")),
+            Phase::Ready | Phase::Hibernated => (EventType::Normal, said("Ready")),
+            _ => (EventType::Normal, said("Progressing")),
+        };
+        events.push(event(type_, &format!("{phase:?}"), &note));
     }
     events
 }

@@ -74,6 +74,13 @@ fn is_set_up(snapshot: &Snapshot, memory: &Memory, node: NodeName) -> bool {
     uid.is_some() && memory.set_up.get(&node) == uid.as_ref()
 }
 
+/// Whether the routers beside the coordinator's are all there, if there should be any.
+pub(crate) fn routers_serve(spec: &ServerGroupSpec, snapshot: &Snapshot) -> bool {
+    let status = snapshot.deployment.as_ref().and_then(|it| it.status.as_ref());
+    let ready = status.and_then(|it| it.ready_replicas).and_then(|it| u32::try_from(it).ok());
+    ready.unwrap_or(0) >= spec.router.replicas
+}
+
 /// A worker that is to leave and may not.
 pub(crate) fn refused_removal(names: &Names, observed: &Observed, survey: &Survey) -> Option<Problem> {
     let last = observed.leaving.last()?;

@@ -28,7 +28,12 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
+    /// On the heap: nine requests at once are much to carry about.
     pub(crate) async fn take(cluster: &Cluster, names: &Names) -> Result<Self, Error> {
+        Box::pin(Self::read(cluster, names)).await
+    }
+
+    async fn read(cluster: &Cluster, names: &Names) -> Result<Self, Error> {
         let (namespace, selector) = (names.namespace.as_str(), names.selector());
         let selector = selector.as_str();
         let (stateful_sets, pods, claims, deployments, config_maps, secrets, services, policies, budgets) = tokio::try_join!(
@@ -121,19 +126,16 @@ impl PodFacts for Pod {
     }
 
     fn is_container_ready(&self, name: &str) -> bool {
-        let statuses = self.status.as_ref().and_then(|it| it.container_statuses.as_ref());
-        // A k8s node that is gone leaves the pod's Ready condition false, and its containers as they were last seen.
-        let ready = || {
-            let conditions = self.status.as_ref()?.conditions.as_ref()?;
-            let it = conditions.iter().find(|it| it.type_ == "Ready")?;
-            Some(
-                it.reason.as_deref() != Some("NodeStatusUnknown")
-                    && it.reason.as_deref() != Some("NodeNotReady"),
-            )
+        let Some(status) = &self.status else { return false };
+        let is = |kind: &str| {
+            let conditions = status.conditions.iter().flatten();
+            conditions.into_iter().find(|it| it.type_ == kind).is_some_and(|it| it.status == "True")
         };
-        !self.is_leaving()
-            && ready().unwrap_or(true)
-            && statuses.is_some_and(|it| it.iter().any(|it| it.name == name && it.ready))
+        // Kubernetes takes a pod's readiness away when its k8s node is silent, and leaves its containers as they were
+        // last seen.
+        let lost = is("ContainersReady") && !is("Ready");
+        let mut containers = status.container_statuses.iter().flatten();
+        !self.is_leaving() && !lost && containers.any(|it| it.name == name && it.ready)
     }
 
     fn template(&self) -> Option<&str> {
@@ -154,4 +156,33 @@ pub(crate) fn is_ready(pod: &Pod, node: NodeName) -> bool {
 pub(crate) fn texts(secret: &Secret) -> BTreeMap<String, String> {
     let data = secret.data.iter().flatten();
     data.map(|(key, bytes)| (key.clone(), String::from_utf8_lossy(&bytes.0).into_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn is_ready(ready: &str, containers_ready: &str) -> bool {
+        let pod: Pod = serde_json::from_value(json!({
+            "status": {
+                "conditions": [
+                    {"type": "Ready", "status": ready}, {"type": "ContainersReady", "status": containers_ready},
+                ],
+                "containerStatuses": [
+                    {"name": "postgres", "image": "", "imageID": "", "ready": true, "restartCount": 0},
+                ],
+            },
+        }))
+        .unwrap();
+        pod.is_container_ready(POSTGRES)
+    }
+
+    #[test]
+    fn a_pod_of_a_silent_k8s_node_is_not_ready() {
+        assert!(is_ready("True", "True"));
+        assert!(is_ready("False", "False"), "another container is not ready");
+        assert!(!is_ready("False", "True"), "the k8s node is silent");
+    }
 }

@@ -16,8 +16,10 @@ use crate::survey::Survey;
 /// What a turn has come to.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
-    /// Everything that was asked for is there and serves.
+    /// Everything is as the spec wants it.
     pub(crate) settled: bool,
+    /// All nodes of the spec serve, whatever is still to change.
+    pub(crate) serving: bool,
     /// What is being done, for people; empty when nothing is.
     pub(crate) doing: Vec<String>,
     pub(crate) kind: Doing,
@@ -48,6 +50,7 @@ pub(crate) fn status(
     let ready_workers =
         nodes.iter().filter(|it| it.name != "coordinator" && it.phase == NodePhase::Ready).count();
     let (desired, ready) = (group.spec.workers.count, u32::try_from(ready_workers).unwrap_or(u32::MAX));
+    let conditions = conditions(group, &nodes, report, was_ready, &old.conditions, now);
     let version = survey.status.get(&NodeName::Coordinator).and_then(|it| it.postgres_version.clone());
     ServerGroupStatus {
         observed_generation: group.metadata.generation,
@@ -61,7 +64,17 @@ pub(crate) fn status(
         rebalance: old.rebalance,
         backup: old.backup,
         nodes,
-        conditions: conditions(group, report, was_ready, &old.conditions, now),
+        conditions,
+    }
+}
+
+/// Which nodes do not serve.
+fn waiting_for(nodes: &[NodeStatus]) -> String {
+    let down: Vec<&str> =
+        nodes.iter().filter(|it| it.phase != NodePhase::Ready).map(|it| it.name.as_str()).collect();
+    match down.as_slice() {
+        [] => "waiting for the routers and the catalog".into(),
+        down => format!("waiting until {} can serve", down.join(", ")),
     }
 }
 
@@ -88,9 +101,7 @@ fn phase(group: &ServerGroup, report: &Report, was_ready: bool) -> Phase {
         return Phase::Hibernated;
     }
     match (report.settled, was_ready, report.kind) {
-        (true, _, _) if report.problems.iter().any(|it| it.condition == ConditionType::Degraded) => {
-            Phase::Degraded
-        }
+        (true, _, _) if !report.problems.is_empty() => Phase::Degraded,
         (true, _, _) => Phase::Ready,
         (false, true, Doing::Scaling) => Phase::Scaling,
         (false, true, Doing::Updating) => Phase::Updating,
@@ -166,6 +177,7 @@ fn wanted(kind: ConditionType, status: bool, reason: &str, message: impl Into<St
 
 fn conditions(
     group: &ServerGroup,
+    nodes: &[NodeStatus],
     report: &Report,
     was_ready: bool,
     old: &[Condition],
@@ -177,7 +189,7 @@ fn conditions(
         problems => wanted(kind, false, problems[0].reason, joined(problems)),
     };
     let all: Vec<&Problem> = report.problems.iter().collect();
-    let ready = match (group.spec.hibernate, report.settled, report.doing.is_empty()) {
+    let ready = match (group.spec.hibernate, report.serving, report.doing.is_empty()) {
         (true, _, _) => {
             wanted(ConditionType::Ready, false, "Hibernated", "spec.hibernate is true: no pods, data kept")
         }
@@ -188,7 +200,7 @@ fn conditions(
         }
         (_, false, true) => {
             let reason = if was_ready { "NotReady" } else { PROVISIONING };
-            wanted(ConditionType::Ready, false, reason, "waiting for the servers")
+            wanted(ConditionType::Ready, false, reason, waiting_for(nodes))
         }
         (_, false, false) => {
             let reason = if was_ready { "NotReady" } else { PROVISIONING };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use howdah_api::{ConditionType, RetentionPolicy, ServerGroup, ServerGroupStatus};
-use howdah_group::{Action, Decision, Disruption, MemberName, NodeName, Phase, decide};
+use howdah_group::{Action, Decision, Disruption, MemberName, NodeName, Observed, Phase, decide};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt as _;
@@ -85,12 +85,18 @@ impl<'a> Turn<'a> {
         problems.extend(objects::apply(&self.context.cluster, &wanted, &self.snapshot, self.memory).await?);
         problems.extend(self.grow(&nodes).await?);
 
-        let decision = self.decide(&survey, &mut problems);
-        let (disruptions, waiting) = match spec.hibernate {
+        let (decision, serving) = self.decide(&survey, &mut problems);
+        let (mut disruptions, waiting) = match spec.hibernate {
             true => (Vec::new(), 0),
             false => situation::disruptions(&self.blueprint, &self.snapshot, &survey),
         };
-        let report = self.report(&decision, &disruptions, waiting, problems);
+        if problems.iter().any(|it| it.condition == ConditionType::CertificatesReady) {
+            // A pod that cannot mount its certificate would not come back.
+            disruptions.retain(|it| it.0 != NodeName::Coordinator);
+        }
+        let mut report = self.report(&decision, &disruptions, waiting, problems);
+        report.serving = serving;
+        report.settled &= settings.problems.is_empty() && !settings.changed;
         self.tell(&survey, &report).await?;
 
         let snapshot = self.snapshot.clone();
@@ -192,7 +198,8 @@ impl<'a> Turn<'a> {
         storage::grow(&self.context.cluster, &self.group.spec, nodes.iter().copied(), &self.snapshot).await
     }
 
-    fn decide(&self, survey: &Survey, problems: &mut Vec<Problem>) -> Decision {
+    /// What to do, and whether all that should be there serves, whatever else is to change.
+    fn decide(&self, survey: &Survey, problems: &mut Vec<Problem>) -> (Decision, bool) {
         let spec = &self.group.spec;
         let was_ready = self.group.status.as_ref().is_some_and(status::was_ready);
         let names = &self.blueprint.names;
@@ -206,7 +213,9 @@ impl<'a> Turn<'a> {
             // Sleeping nodes are there; what is not there yet begins to sleep with the rest.
             decision.actions.retain(|it| matches!(it, Action::Start(_)));
         }
-        decision
+        let staying = Observed { leaving: BTreeSet::new(), ..observed };
+        let serving = decide(&situation::desired(spec), &staying, situation::NOW).phase == Phase::Ready;
+        (decision, serving)
     }
 
     fn report(
@@ -238,8 +247,11 @@ impl<'a> Turn<'a> {
         problems.extend(self.memory.failed.iter().cloned());
         problems.sort();
         problems.dedup();
-        let settled = decision.phase == Phase::Ready && waiting == 0 && !self.group.spec.hibernate;
-        Report { settled, doing, kind, problems }
+        let settled = decision.phase == Phase::Ready
+            && waiting == 0
+            && !self.group.spec.hibernate
+            && situation::routers_serve(&self.group.spec, &self.snapshot);
+        Report { settled, serving: settled, doing, kind, problems }
     }
 
     /// A worker that the last status did not have in the catalog.
