@@ -37,7 +37,7 @@ bench: build
 
 crds:
 	UPDATE_EXPECT=1 cargo test -q -p howdah-api _current
-	helm template howdah charts/howdah --namespace howdah-system --show-only templates/serviceaccount.yaml --show-only templates/rbac.yaml > config/rbac.yaml
+	PATH="$$PATH:$${HOWDAH_E2E_DIR:-$$HOME/.cache/howdah-e2e}/bin" helm template howdah charts/howdah --namespace howdah-system --show-only templates/serviceaccount.yaml --show-only templates/rbac.yaml > config/rbac.yaml
 
 # The end-to-end suite on a real Kubernetes cluster; e2e/README.md. ARGS: names of tests, or options.
 e2e: e2e-build
