@@ -10,24 +10,27 @@ use anyhow::{Context, Result, bail};
 #[derive(Clone, Debug)]
 pub(crate) struct Images {
     pub(crate) howdah: Tagged,
-    /// By major version.
+    /// By major version; the first that is named counts.
     pub(crate) postgres: BTreeMap<u32, String>,
+    /// Another of the newest version: what a minor update moves to.
+    pub(crate) update: Option<String>,
 }
 
 impl Images {
     /// The tag of a Postgres image begins with its version, as those of the official ones do.
     pub(crate) fn new<'a>(howdah: Tagged, postgres: impl IntoIterator<Item = &'a str>) -> Result<Self> {
-        let mut by_version = BTreeMap::new();
+        let mut by_version = BTreeMap::<u32, Vec<String>>::new();
         for image in postgres {
             let tag = Tagged::parse(image)?.tag;
             let major = tag.split(|it: char| !it.is_ascii_digit()).next().unwrap_or_default();
             let major = major.parse().with_context(|| format!("no version in the tag of {image}"))?;
-            by_version.insert(major, image.to_owned());
+            by_version.entry(major).or_default().push(image.to_owned());
         }
-        if by_version.is_empty() {
-            bail!("no Postgres image");
-        }
-        Ok(Self { howdah, postgres: by_version })
+        let Some(newest) = by_version.values().last() else { bail!("no Postgres image") };
+        let update = newest.get(1).cloned();
+        let postgres =
+            by_version.into_iter().map(|(major, mut images)| (major, images.swap_remove(0))).collect();
+        Ok(Self { howdah, postgres, update })
     }
 
     /// What the chart takes for groups that name no image: one name for all versions, where the images allow it.
@@ -97,6 +100,12 @@ mod tests {
         assert_eq!(images.default_postgres(), "postgres:17.6-trixie");
         let alike = Images::new(howdah.clone(), ["postgres:15", "postgres:17"]).expect("two versions");
         assert_eq!(alike.default_postgres(), "postgres:{version}");
+        assert_eq!(alike.update, None);
+        let twice = Images::new(howdah.clone(), ["postgres:17", "postgres:17-update"]).expect("one version");
+        assert_eq!(
+            (twice.newest(), twice.update.as_deref()),
+            ((17, "postgres:17"), Some("postgres:17-update"))
+        );
         assert!(Images::new(howdah.clone(), ["postgres:latest"]).is_err());
         assert!(Images::new(howdah, []).is_err());
     }

@@ -22,7 +22,10 @@ COPY howdah /usr/local/bin/howdah
 USER 65532
 ENTRYPOINT [\"/usr/local/bin/howdah\"]
 ";
-const POSTGRES: [&str; 2] = ["postgres:16", "postgres:17"];
+const POSTGRES: [&str; 2] = ["postgres:16", NEWEST];
+const NEWEST: &str = "postgres:17";
+/// The same by another name.
+const UPDATE: &str = "postgres:17-update";
 
 pub(super) struct Kind;
 
@@ -68,9 +71,11 @@ impl Provider for Kind {
         for postgres in POSTGRES {
             perform(Command::new("docker").args(["pull", "--quiet", postgres]))?;
         }
+        perform(Command::new("docker").args(["tag", NEWEST, UPDATE]))?;
         let mut load = Command::new("kind");
-        perform(load.args(["load", "docker-image", "--name", NAME, &image.to_string()]).args(POSTGRES))?;
-        Images::new(image, POSTGRES)
+        load.args(["load", "docker-image", "--name", NAME, &image.to_string(), UPDATE]);
+        perform(load.args(POSTGRES))?;
+        Images::new(image, POSTGRES.into_iter().chain([UPDATE]))
     }
 
     fn faults(&self) -> Option<&dyn Faults> {

@@ -79,10 +79,14 @@ postgres_image() { echo "$image_domain/postgres:$(postgres_version "$1")"; }
 
 postgres_ids() { awk -F: '$1 == "postgres" {print $3 ":" $4}' "$images/$1/postgres/upper/etc/passwd"; }
 
-# The names of the images that every k8s node has from its start.
+# The names of the images that every k8s node has from its start. Each has two, so that a test can change from one
+# to the other.
 image_names() {
     local suite
-    for suite in $debian_suites; do postgres_image "$suite"; done
+    for suite in $debian_suites; do
+        postgres_image "$suite"
+        echo "$(postgres_image "$suite")-update"
+    done
 }
 
 # make_binary_image OUT NAME:TAG UID ENTRYPOINT PATH...: the base with files below /usr/local/bin.
@@ -105,7 +109,7 @@ make_binary_image() {
 make_seed() {
     local seed=$images/seed key suite archives=("$images/pause.image.tar")
     for suite in $debian_suites; do archives+=("$images/$suite/postgres.image.tar"); done
-    key=$(stat --format '%n %s %Y' "${archives[@]}")
+    key=$(stat --format '%n %s %Y' "${archives[@]}"; image_names)
     [[ $(cat "$seed/key" 2>/dev/null) == "$key" ]] && return
     say "unpacking the images once"
     rm -rf "$seed" && mkdir -p "$seed/containerd"
@@ -117,6 +121,9 @@ make_seed() {
         for i in $(seq 100); do ctr version >/dev/null 2>&1 && break; sleep 0.1; done
         shift
         for tar; do ctr --namespace k8s.io images import "$tar"; done
+        for name in $(ctr --namespace k8s.io images list --quiet | grep /postgres:); do
+            ctr --namespace k8s.io images tag "$name" "$name-update"
+        done
         kill -TERM $! && wait $!
     ' - "$seed" "${archives[@]}" >"$images/seed.log" 2>&1 || die "cannot unpack, see $images/seed.log"
     echo "$key" >"$seed/key"
