@@ -76,20 +76,20 @@ pub(super) async fn hibernate_and_wake(scene: &Scene) -> Result<()> {
 }
 
 pub(super) async fn paused_groups_are_left_alone(scene: &Scene) -> Result<()> {
-    let group = filled(scene, json!({"workers": {"count": 0}})).await?;
+    let group = filled(scene, json!({"workers": {"count": 1}})).await?;
     group.patch(json!({"paused": true})).await?;
     group.complains(&["paused"], seconds(30)).await?;
-    group.patch(json!({"workers": {"count": 1}})).await?;
+    group.patch(json!({"workers": {"count": 2}})).await?;
     group
         .until("has seen the change", seconds(30), |it| {
             it.data["status"]["observedGeneration"].as_i64() == it.metadata.generation
         })
         .await?;
-    ensure!(scene.stateful_sets().await?.len() == 1, "a paused group was changed");
+    ensure!(scene.stateful_sets().await?.len() == 2, "a paused group was changed");
     group.has_its_data().await?;
     group.patch(json!({"paused": false})).await?;
     group.ready_within(seconds(120)).await?;
-    ensure!(scene.stateful_sets().await?.len() == 2, "the worker is missing");
+    ensure!(scene.stateful_sets().await?.len() == 3, "the worker is missing");
     group.has_its_data().await
 }
 
