@@ -103,6 +103,10 @@ fn phase(group: &ServerGroup, report: &Report, was_ready: bool) -> Phase {
     match (report.settled, was_ready, report.kind) {
         (true, _, _) if !report.problems.is_empty() => Phase::Degraded,
         (true, _, _) => Phase::Ready,
+        // A wish that cannot be granted, not work under way.
+        (false, true, _) if report.serving && report.doing.is_empty() && !report.problems.is_empty() => {
+            Phase::Degraded
+        }
         (false, true, Doing::Scaling) => Phase::Scaling,
         (false, true, Doing::Updating) => Phase::Updating,
         (false, true, Doing::Nothing) => Phase::Degraded,
@@ -267,3 +271,27 @@ fn with_time(it: &Wanted, generation: Option<i64>, old: &[Condition], now: Times
 }
 
 const PROVISIONING: &str = "Provisioning";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(report: &Report, was_ready: bool, expected: Phase) {
+        let group = ServerGroup::new("demo", howdah_api::ServerGroupSpec::default());
+        assert_eq!(phase(&group, report, was_ready), expected);
+    }
+
+    #[test]
+    fn a_phase_says_in_a_word_what_is_going_on() {
+        let refused = Problem::new(ConditionType::Degraded, "ScaleInRefused", "w1 holds shards");
+        let done = Report { settled: true, serving: true, ..Report::default() };
+        check(&done, false, Phase::Ready);
+        check(&Report { problems: vec![refused.clone()], ..done.clone() }, true, Phase::Degraded);
+        check(&Report::default(), false, Phase::Provisioning);
+        check(&Report::default(), true, Phase::Degraded);
+        let scaling = Report { serving: true, kind: Doing::Scaling, ..Report::default() };
+        check(&scaling, true, Phase::Scaling);
+        check(&Report { problems: vec![refused], ..scaling }, true, Phase::Degraded);
+        check(&Report { kind: Doing::Updating, ..Report::default() }, true, Phase::Updating);
+    }
+}
