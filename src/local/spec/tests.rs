@@ -29,7 +29,7 @@ fn an_unknown_field_names_its_path() {
     check_error(
         &format!("{HEAD}spec:\n  workers:\n    cuont: 3\n"),
         &expect![
-            "spec.workers: unknown field `cuont`, expected one of `count`, `vcores`, `edition`, `resources`, `storage`, `parameters`, `overrides` at line 6 column 5"
+            "spec.workers: unknown field `cuont`, expected one of `count`, `edition`, `overrides`, `parameters`, `resources`, `storage`, `vcores`"
         ],
     );
 }
