@@ -11,6 +11,9 @@ pub(crate) fn fields(spec: &ServerGroupSpec) -> Vec<String> {
     };
     let mut fields: Vec<String> =
         FIELDS.iter().filter(differs).map(|it| format!("spec{}", it.replace('/', "."))).collect();
+    if spec.workers.count == 0 {
+        fields.push("spec.coordinator.holdShards (tables cannot be distributed without a worker)".into());
+    }
     if spec.update.strategy == UpdateStrategy::Supervised {
         fields.push("spec.update.strategy".into());
     }
@@ -43,5 +46,8 @@ mod tests {
         spec.high_availability.instances = 3;
         spec.update.strategy = UpdateStrategy::Supervised;
         assert_eq!(fields(&spec), ["spec.highAvailability", "spec.update.strategy"]);
+        let mut spec = ServerGroupSpec::default();
+        spec.workers.count = 0;
+        assert_eq!(fields(&spec).len(), 1, "the coordinator cannot hold shards in their stead");
     }
 }
