@@ -43,7 +43,7 @@ impl Keeper {
         commands: mpsc::Receiver<Command>,
         shutdown: CancellationToken,
     ) -> Self {
-        let settings = KnownSettings::new(config.settings.clone(), config.member_dir.join("settings.json"));
+        let settings = KnownSettings::new(config.settings.clone(), &config.member_dir);
         let (failures, reason, waiting) = (0, None, Vec::new());
         Self { config, shared, settings, commands, shutdown, failures, reason, waiting }
     }
@@ -118,7 +118,7 @@ impl Keeper {
         }
         directories::protect_data(&self.config.data_dir())?;
         self.enter(State::Starting, &Event::Starting);
-        let chosen = self.choose_settings().clone();
+        let chosen = self.choose_settings()?.clone();
         self.shared.update(|it| it.settings_hash = settings::hash(&chosen));
         files::write(&self.config, &chosen, binaries.major)?;
         let mut postgres = Postgres::start(&self.config, &binaries).await?;
@@ -192,9 +192,9 @@ impl Keeper {
     }
 
     /// Nobody hears of a refusal where there is no control: then the wrong setting is the answer to the start.
-    fn choose_settings(&mut self) -> &Settings {
+    fn choose_settings(&mut self) -> Result<&Settings, Error> {
         let failures = if self.config.control.is_some() { self.failures } else { 0 };
-        self.settings.choose(failures)
+        Ok(self.settings.choose(failures)?)
     }
 
     /// Data fix the version; before there are any, the configuration may.

@@ -2,11 +2,14 @@
 //!
 //! *Wanted* are those that were asked for last and looked right; *good* are those that the server has run with. When it
 //! does not start with those that are wanted, it is tried with the good ones, and then in turn: what failed may have had
-//! another reason. Once it runs with the good ones, the wanted ones are put aside, and why is told to whoever asks.
+//! another reason. Once it runs with the good ones, the wanted ones are put aside, and why is told to whoever asks. What
+//! ALTER SYSTEM has set goes the same way.
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
+use crate::auto_conf::AutoConf;
+use crate::config::data_dir;
 use crate::control::SettingsError;
 use crate::settings;
 
@@ -20,20 +23,26 @@ pub(crate) struct KnownSettings {
     put_aside: bool,
     error: Option<SettingsError>,
     file: PathBuf,
+    auto_conf: AutoConf,
 }
 
 impl KnownSettings {
     /// Without good ones of an earlier life the defaults are: they always work.
-    pub(crate) fn new(wanted: Settings, file: PathBuf) -> Self {
+    pub(crate) fn new(wanted: Settings, member_dir: &Path) -> Self {
+        let file = member_dir.join("settings.json");
+        let auto_conf = AutoConf::new(&data_dir(member_dir), member_dir);
         let good = fs::read_to_string(&file).ok().and_then(|it| serde_json::from_str(&it).ok());
         let good = good.unwrap_or_else(|| settings::layered([]));
-        Self { wanted, good, falls_back: false, put_aside: false, error: None, file }
+        Self { wanted, good, falls_back: false, put_aside: false, error: None, file, auto_conf }
     }
 
     /// For the start after so many failures in a row.
-    pub(crate) fn choose(&mut self, failures: u32) -> &Settings {
-        self.falls_back = self.wanted != self.good && (self.put_aside || failures % 2 == 1);
-        self.in_force()
+    pub(crate) fn choose(&mut self, failures: u32) -> io::Result<&Settings> {
+        // As asked for; with the good ones; without what ALTER SYSTEM has set since; with neither.
+        let (without_wanted, without_auto) = (failures % 2 == 1, 2 <= failures % 4);
+        self.falls_back = self.wanted != self.good && (self.put_aside || without_wanted);
+        self.auto_conf.choose(without_auto)?;
+        Ok(self.in_force())
     }
 
     pub(crate) fn in_force(&self) -> &Settings {
@@ -46,13 +55,17 @@ impl KnownSettings {
 
     /// The server runs with those in force; `reason` is why it did not the time before.
     pub(crate) fn ready(&mut self, reason: Option<&str>) {
+        let reason = reason.unwrap_or("the server did not start with them");
         if !self.falls_back {
             self.error = None;
             self.remember();
         } else if !self.put_aside {
             self.put_aside = true;
-            let reason = reason.unwrap_or("the server did not start with them");
             self.error = Some(refusal(&self.wanted, reason));
+        }
+        if self.auto_conf.ready() {
+            let message = format!("what ALTER SYSTEM has set was put aside: {reason}");
+            self.error.get_or_insert_with(|| refusal(&self.wanted, &message));
         }
     }
 
@@ -108,37 +121,36 @@ mod tests {
     #[test]
     fn what_does_not_start_is_put_aside_and_said() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("settings.json");
-        let mut known = KnownSettings::new(one("1MB"), file.clone());
-        assert_eq!(known.choose(0), &one("1MB"));
+        let mut known = KnownSettings::new(one("1MB"), dir.path());
+        assert_eq!(known.choose(0).unwrap(), &one("1MB"));
         known.ready(None);
         // The next life of the instance manager, with other settings.
-        let mut known = KnownSettings::new(one("huge"), file);
-        assert_eq!(known.choose(0), &one("huge"));
-        assert_eq!(known.choose(1), &one("1MB"));
-        assert_eq!(known.choose(2), &one("huge"));
-        assert_eq!(known.choose(3), &one("1MB"));
+        let mut known = KnownSettings::new(one("huge"), dir.path());
+        assert_eq!(known.choose(0).unwrap(), &one("huge"));
+        assert_eq!(known.choose(1).unwrap(), &one("1MB"));
+        assert_eq!(known.choose(2).unwrap(), &one("huge"));
+        assert_eq!(known.choose(3).unwrap(), &one("1MB"));
         known.ready(Some("invalid value for parameter \"work_mem\": \"huge\" in file \"/x\" line 1"));
-        assert_eq!(known.choose(0), &one("1MB"));
+        assert_eq!(known.choose(0).unwrap(), &one("1MB"));
         let error = known.error().unwrap();
         assert_eq!(error.parameter.as_deref(), Some("work_mem"));
         assert_eq!(error.error, "invalid value for parameter \"work_mem\": \"huge\"");
         assert_eq!(error.settings_hash, settings::hash(&one("huge")));
         known.accept(one("2MB"), false);
         assert_eq!(known.error(), None);
-        assert_eq!(known.choose(0), &one("2MB"));
+        assert_eq!(known.choose(0).unwrap(), &one("2MB"));
     }
 
     #[test]
     fn what_needs_a_restart_is_good_only_after_it() {
         let dir = tempfile::tempdir().unwrap();
-        let mut known = KnownSettings::new(one("1MB"), dir.path().join("settings.json"));
-        known.choose(0);
+        let mut known = KnownSettings::new(one("1MB"), dir.path());
+        known.choose(0).unwrap();
         known.ready(None);
         known.accept(one("2MB"), true);
-        assert_eq!(known.choose(1), &one("1MB"));
-        assert_eq!(known.choose(2), &one("2MB"));
+        assert_eq!(known.choose(1).unwrap(), &one("1MB"));
+        assert_eq!(known.choose(2).unwrap(), &one("2MB"));
         known.ready(None);
-        assert_eq!(known.choose(1), &one("2MB"));
+        assert_eq!(known.choose(1).unwrap(), &one("2MB"));
     }
 }

@@ -21,6 +21,7 @@ mod install;
 pub mod pods;
 pub mod settings;
 
+mod auto_conf;
 mod directories;
 mod initdb;
 mod known_settings;

@@ -4,7 +4,9 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
@@ -14,7 +16,14 @@ use crate::{Error, InstanceConfig, LogTarget};
 pub(crate) enum Log {
     File(PathBuf),
     /// A thread passes on what it reads and remembers what matters.
-    Relayed(Arc<Mutex<Option<String>>>),
+    Relayed(Arc<Relay>),
+}
+
+#[derive(Default)]
+pub(crate) struct Relay {
+    last_words: Mutex<Option<String>>,
+    /// Nobody writes any more.
+    ended: AtomicBool,
 }
 
 impl Log {
@@ -36,11 +45,11 @@ impl Log {
 
     /// Follows the process that has just been started.
     pub(crate) fn follow(&self, child: &mut Child) -> Result<(), Error> {
-        if let (Self::Relayed(words), Some(pipe)) = (self, child.stderr.take()) {
-            let (pipe, words) = (pipe.into_owned_fd()?, words.clone());
+        if let (Self::Relayed(relay), Some(pipe)) = (self, child.stderr.take()) {
+            let (pipe, relay) = (pipe.into_owned_fd()?, relay.clone());
             // A plain thread: backends must never wait for their log because this process is busy. It ends with the
             // last process that holds the pipe.
-            std::thread::spawn(move || relay(pipe, &words));
+            std::thread::spawn(move || relay.run(pipe));
         }
         Ok(())
     }
@@ -48,22 +57,34 @@ impl Log {
     pub(crate) fn last_words(&self) -> Option<String> {
         match self {
             Self::File(path) => last_words(path),
-            Self::Relayed(words) => words.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            Self::Relayed(relay) => {
+                // The process has ended; what it said last may still be on its way.
+                let waits = (0..20).take_while(|_| !relay.ended.load(Ordering::Acquire));
+                waits.for_each(|_| std::thread::sleep(Duration::from_millis(10)));
+                relay.last_words().clone()
+            }
         }
     }
 }
 
-fn relay(pipe: OwnedFd, words: &Mutex<Option<String>>) {
-    let mut lines = BufReader::new(File::from(pipe));
-    let mut line = Vec::new();
-    while lines.read_until(b'\n', &mut line).is_ok_and(|read| 0 < read) {
-        let _ = std::io::stderr().write_all(&line);
-        let text = String::from_utf8_lossy(&line);
-        if is_telling(&text) {
-            let text = without_prefix(text.trim_end()).to_owned();
-            *words.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+impl Relay {
+    fn run(&self, pipe: OwnedFd) {
+        let mut lines = BufReader::new(File::from(pipe));
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|read| 0 < read) {
+            let _ = std::io::stderr().write_all(&line);
+            let text = String::from_utf8_lossy(&line);
+            if is_telling(&text) {
+                let text = without_prefix(text.trim_end()).to_owned();
+                *self.last_words() = Some(text);
+            }
+            line.clear();
         }
-        line.clear();
+        self.ended.store(true, Ordering::Release);
+    }
+
+    fn last_words(&self) -> MutexGuard<'_, Option<String>> {
+        self.last_words.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -37,7 +37,7 @@ impl Pki {
         let pki = Self { dir: dir.to_owned() };
         let ca = pki.authority(group)?;
         let (server, client) = (ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth);
-        pki.issue(&ca, "router-server", "router-server", &[server.clone()])?;
+        pki.issue(&ca, "router-server", "router-server", std::slice::from_ref(&server))?;
         pki.issue(&ca, "router-client", ROUTER_NAME, &[server.clone(), client.clone()])?;
         for node in nodes {
             let name = node.to_string();
@@ -45,7 +45,7 @@ impl Pki {
                 NodeName::Coordinator => {
                     pki.issue(&ca, &name, COORDINATOR_NAME, &[server.clone(), client.clone()])?;
                 }
-                NodeName::Worker(_) => pki.issue(&ca, &name, &name, &[server.clone()])?,
+                NodeName::Worker(_) => pki.issue(&ca, &name, &name, std::slice::from_ref(&server))?,
             }
         }
         Ok(pki)

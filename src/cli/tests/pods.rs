@@ -29,6 +29,7 @@ fn a_group_runs_as_in_pods() {
     a_killed_server_is_back(&group);
     certificates_are_replaced_under_open_sessions(&group);
     a_wrong_setting_at_the_start_is_put_aside(&mut group);
+    what_alter_system_breaks_is_put_aside(&group);
     a_router_that_stops_lets_transactions_end(&mut group);
 }
 
@@ -64,7 +65,8 @@ fn two_routers_read_their_own_writes(group: &Group) {
          'BEGIN INSERT INTO events VALUES (i, i); RETURN (SELECT count(*) FROM events); END'",
     );
     group.wait_for("the other router knows the table", || {
-        value(&mut group.connect(&group.far), "SELECT count(*) FROM events") == "0"
+        let answer = group.connect(&group.far).simple("SELECT count(*) FROM events");
+        answer.is_ok_and(|it| it.error.is_none())
     });
     for round in 0..3 {
         for client in [&mut near, &mut far] {
@@ -193,6 +195,18 @@ fn a_wrong_setting_at_the_start_is_put_aside(group: &mut Group) {
     put(group, &[("work_mem", "12MB")]);
     let status = group.runtime.block_on(group.control("w0").status()).expect("a status");
     assert_eq!(status.settings_error, None);
+}
+
+/// Postgres takes it, and would not start with it.
+fn what_alter_system_breaks_is_put_aside(group: &Group) {
+    let client = group.runtime.block_on(group.worker.connect("postgres"));
+    let set = "ALTER SYSTEM SET shared_preload_libraries = 'nothing_of_that_name'";
+    group.runtime.block_on(client.batch_execute(set)).expect("it is taken");
+    let status = group.runtime.block_on(group.control("w0").restart()).expect("it restarts");
+    assert_eq!(status.state, State::Ready);
+    let error = status.settings_error.expect("it says so").error;
+    assert!(error.contains("ALTER SYSTEM") && error.contains("nothing_of_that_name"), "{error}");
+    assert_eq!(on_worker(group, "SHOW work_mem"), "12MB");
 }
 
 fn a_router_that_stops_lets_transactions_end(group: &mut Group) {
