@@ -12,7 +12,7 @@ use crate::wait::seconds;
 
 pub(super) async fn plain_yaml_installs_the_operator(scene: &Scene) -> Result<()> {
     let cluster = &scene.cluster;
-    let group = scene.group("kept", json!({"workers": {"count": 0}})).await?;
+    let group = scene.group("kept", json!({"workers": {"count": 1}})).await?;
     group.ready_within(seconds(120)).await?;
     group.fill().await?;
     let before = uids(&group).await?;

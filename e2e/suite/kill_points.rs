@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::group::Group;
 use crate::install;
 use crate::scene::{Scene, is_ready};
-use crate::wait::{seconds, until};
+use crate::wait::{eventually, seconds, until};
 
 /// The operator is back, its lease with it, and the next step is done.
 const STEP: Duration = seconds(120);
@@ -137,13 +137,20 @@ where
     until(&scene.api::<K>(), name, "exists", STEP, |it| it.is_some()).await.map(drop)
 }
 
+/// What has left may take a while to be gone; nothing else changes any more.
 async fn nothing_is_doubled(group: &Group<'_>, nodes: usize) -> Result<()> {
-    let scene = group.scene;
-    group.pods_are_ready(nodes).await?;
-    let (sets, all) = (scene.stateful_sets().await?.len(), ListParams::default());
-    let claims = scene.api::<PersistentVolumeClaim>().list(&all).await?.items;
-    let claims = claims.iter().filter(|it| it.metadata.deletion_timestamp.is_none()).count();
-    ensure!(sets == nodes && claims == nodes, "{nodes} nodes: {sets} StatefulSets, {claims} volume claims");
-    let listed = "SELECT count(*), count(DISTINCT nodename), count(DISTINCT groupid) FROM pg_dist_node";
-    group.answers(listed, &format!("{nodes}|{nodes}|{nodes}")).await
+    eventually("every node is there once", seconds(60), async || {
+        let scene = group.scene;
+        group.pods_are_ready(nodes).await?;
+        let (sets, all) = (scene.stateful_sets().await?.len(), ListParams::default());
+        let claims = scene.api::<PersistentVolumeClaim>().list(&all).await?.items;
+        let claims = claims.iter().filter(|it| it.metadata.deletion_timestamp.is_none()).count();
+        ensure!(
+            sets == nodes && claims == nodes,
+            "{nodes} nodes: {sets} StatefulSets, {claims} volume claims"
+        );
+        let listed = "SELECT count(*), count(DISTINCT nodename), count(DISTINCT groupid) FROM pg_dist_node";
+        group.answers(listed, &format!("{nodes}|{nodes}|{nodes}")).await
+    })
+    .await
 }
