@@ -74,6 +74,14 @@ fn is_set_up(snapshot: &Snapshot, memory: &Memory, node: NodeName) -> bool {
     uid.is_some() && memory.set_up.get(&node) == uid.as_ref()
 }
 
+/// The nodes of the spec that the catalog has; the coordinator is there when there is a catalog.
+pub(crate) fn known_nodes(names: &Names, spec: &ServerGroupSpec, survey: &Survey) -> Vec<NodeName> {
+    let Some(catalog) = &survey.catalog else { return Vec::new() };
+    let known =
+        |node: &NodeName| *node == NodeName::Coordinator || catalog.node(&names.host(*node)).is_some();
+    desired(spec).nodes().filter(known).collect()
+}
+
 /// Whether the routers beside the coordinator's are all there, if there should be any.
 pub(crate) fn routers_serve(spec: &ServerGroupSpec, snapshot: &Snapshot) -> bool {
     let status = snapshot.deployment.as_ref().and_then(|it| it.status.as_ref());

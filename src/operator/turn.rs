@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures::future::join_all;
 use howdah_api::{ConditionType, RetentionPolicy, ServerGroup, ServerGroupStatus};
-use howdah_group::{Action, Decision, Disruption, MemberName, NodeName, Observed, Phase, decide};
+use howdah_group::{Action, Decision, Disruption, MemberName, NodeName, Phase, Setup, decide};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Secret};
 use kube::ResourceExt as _;
 use kube::api::DynamicObject;
 use tracing::info;
@@ -213,7 +213,12 @@ impl<'a> Turn<'a> {
             // Sleeping nodes are there; what is not there yet begins to sleep with the rest.
             decision.actions.retain(|it| matches!(it, Action::Start(_)));
         }
-        let staying = Observed { leaving: BTreeSet::new(), ..observed };
+        // What is in the catalog was set up once. That this process looks after it again stops nobody.
+        let known = situation::known_nodes(names, spec, survey);
+        let mut staying = observed;
+        staying.setup.extend(known.into_iter().map(|it| (it, Setup::Done)));
+        decision.phase = decide(&situation::desired(spec), &staying, situation::NOW).phase;
+        staying.leaving.clear();
         let serving = decide(&situation::desired(spec), &staying, situation::NOW).phase == Phase::Ready;
         (decision, serving)
     }
@@ -235,6 +240,7 @@ impl<'a> Turn<'a> {
         }
         let leaving = self.snapshot.stateful_sets.len() > self.blueprint.nodes().count();
         let scaling = leaving
+            || self.has_leftovers()
             || decision.actions.iter().any(|it| {
                 matches!(it, Action::Register(_) | Action::Remove(_) | Action::Stop(_) | Action::Start(_))
             })
@@ -250,8 +256,28 @@ impl<'a> Turn<'a> {
         let settled = decision.phase == Phase::Ready
             && waiting == 0
             && !self.group.spec.hibernate
-            && situation::routers_serve(&self.group.spec, &self.snapshot);
+            && situation::routers_serve(&self.group.spec, &self.snapshot)
+            && !self.has_leftovers();
         Report { settled, serving: settled, doing, kind, problems }
+    }
+
+    /// Pods, and volumes that are to go, of workers that have left.
+    fn has_leftovers(&self) -> bool {
+        let wanted: BTreeSet<NodeName> = self.blueprint.nodes().collect();
+        self.snapshot.pods.keys().any(|it| !wanted.contains(it)) || self.claims_to_drop().next().is_some()
+    }
+
+    /// Volumes of workers that the spec does not want any more. One that is older than the group was kept when another
+    /// of the same name was deleted: it is not this group's to delete.
+    fn claims_to_drop(&self) -> impl Iterator<Item = (NodeName, &PersistentVolumeClaim)> {
+        let drops = self.group.spec.persistent_volume_claim_retention.when_scaled == RetentionPolicy::Delete;
+        let wanted: BTreeSet<NodeName> = self.blueprint.nodes().collect();
+        let born = self.group.metadata.creation_timestamp.clone();
+        let claims = self.snapshot.claims.iter().map(|(node, claim)| (*node, claim));
+        claims.filter(move |(node, claim)| {
+            let made = &claim.metadata.creation_timestamp;
+            drops && !wanted.contains(node) && claim.metadata.deletion_timestamp.is_none() && *made >= born
+        })
     }
 
     /// A worker that the last status did not have in the catalog.
@@ -354,15 +380,13 @@ impl<'a> Turn<'a> {
 
     /// Volumes of workers that have left, if the spec lets go of them.
     async fn drop_claims(&self, survey: &Survey) -> Result<(), Error> {
-        let retention = self.group.spec.persistent_volume_claim_retention.when_scaled;
-        let (RetentionPolicy::Delete, Some(catalog)) = (retention, &survey.catalog) else { return Ok(()) };
-        let wanted: BTreeSet<NodeName> = self.blueprint.nodes().collect();
-        for (node, claim) in &self.snapshot.claims {
+        let Some(catalog) = &survey.catalog else { return Ok(()) };
+        for (node, claim) in self.claims_to_drop() {
             // Whatever became of its pods: shards that the catalog still sees there are somebody's rows.
-            let used = self.snapshot.stateful_sets.contains_key(node)
-                || self.snapshot.pods.contains_key(node)
-                || catalog.node(&self.blueprint.names.host(*node)).is_some();
-            if !wanted.contains(node) && !used && claim.metadata.deletion_timestamp.is_none() {
+            let used = self.snapshot.stateful_sets.contains_key(&node)
+                || self.snapshot.pods.contains_key(&node)
+                || catalog.node(&self.blueprint.names.host(node)).is_some();
+            if !used {
                 info!(claim = claim.name_any(), "deleting the volume of a worker that has left");
                 self.context.cluster.delete(claim).await?;
             }
