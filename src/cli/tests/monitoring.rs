@@ -61,11 +61,11 @@ fn waits_are_seen(group: &LocalGroup, client: &mut Client) {
     let mut waiter = group.connect().expect("a connection");
     let (ended, end) = mpsc::channel();
     let waiting = std::thread::spawn(move || {
-        run(&mut waiter, "UPDATE watched SET v = 2 WHERE k = 3");
+        run(&mut waiter, "UPDATE watched SET v = v + 2 WHERE k = 3");
         ended.send(()).expect("somebody listens");
     });
     let query =
-        "SELECT blocked_statement LIKE '%v = 2%', current_statement_in_blocking_process LIKE '%v = 1%',
+        "SELECT blocked_statement LIKE '%v + 2%', current_statement_in_blocking_process LIKE '%v = 1%',
         waiting_nodeid = blocking_nodeid, waiting_gpid <> blocking_gpid FROM citus_lock_waits";
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
